@@ -1,0 +1,1 @@
+"""The k-mer logistic regression that every encoder must beat."""

@@ -1,0 +1,1 @@
+"""Dataset file: format, sources, preparation, batches."""

@@ -1,0 +1,1 @@
+"""Predictions, thresholds, per-task tables and reports."""
