@@ -18,8 +18,8 @@ _LABEL_BLOCK = 1 << 16  # windows unpacked at once when counting: 60 MB at 919 t
 class TaskTable:
     """One entry a task in every column, in the order of the label bits.
 
-    `n_peaks` counts the peaks of the source on the chromosomes of the genome used. `reference` holds published
-    scores and the like by name: float64 [n_tasks], NaN where unknown.
+    `n_peaks` counts the peaks of the source on the chromosomes of the genome used. `reference` holds
+    published scores and the like by name: float64 [n_tasks], NaN where unknown.
     """
 
     id: tuple[str, ...]
@@ -125,14 +125,14 @@ class Dataset:
             )
         if np.size(shift) and np.max(np.abs(shift)) > room // 2:
             raise UserError(
-                f"shift of {np.max(np.abs(shift))} bp leaves the stored windows of {self.window_bp} bp at a context "
-                f"of {context_bp} bp; choose at most {room // 2}"
+                f"shift of {np.max(np.abs(shift))} bp leaves the stored windows of {self.window_bp} bp "
+                f"at a context of {context_bp} bp; choose at most {room // 2}"
             )
         starts = self.offset[windows] + (room // 2) + shift
         return np.lib.stride_tricks.sliding_window_view(self.sequence, context_bp)[starts]
 
     def positive_rate(self, split: str = "train") -> np.ndarray:
-        """Share of positive windows of each task in `split`, float64 [n_tasks]; NaN when the split is empty."""
+        """Share of positive windows of each task in `split`, float64 [n_tasks]; NaN for an empty split."""
         windows = self.windows_of(split)
         positives = np.zeros(len(self.tasks), dtype=np.int64)
         for first in range(0, len(windows), _LABEL_BLOCK):

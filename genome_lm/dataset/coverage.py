@@ -50,7 +50,7 @@ def overlapped_bins(starts: np.ndarray, ends: np.ndarray, bin_bp: int) -> tuple[
 
 
 def count_over_bins(starts: np.ndarray, ends: np.ndarray, n_bins: int) -> np.ndarray:
-    """How many of the runs lie over each bin, int32 [n_bins]; runs may overlap and reach past the last bin."""
+    """How many runs lie over each bin, int32 [n_bins]; runs may overlap and reach past the last bin."""
     steps = np.bincount(np.minimum(starts, n_bins), minlength=n_bins + 1).astype(np.int32)
     steps -= np.bincount(np.minimum(ends, n_bins), minlength=n_bins + 1).astype(np.int32)
     return np.cumsum(steps[:n_bins], dtype=np.int32)

@@ -15,7 +15,7 @@ _LONGEST_HEADER = 1 << 16
 
 
 def _segments(path: Path, advance: Callable[[int], object]) -> Iterator[tuple[str | None, bytes, int]]:
-    """Yield (name, b"", line) at each record's header, and (None, letters with line ends, line) between headers.
+    """Yield (name, b"", line) at each header and (None, letters with line ends, line) between headers.
 
     `line` is the 1-based line on which the segment begins.
     """
@@ -69,11 +69,12 @@ def _check_letters(path: Path, letters: bytes, line: int) -> None:
     if foreign:
         where = line + letters[: letters.index(foreign[:1])].count(b"\n")
         raise UserError(
-            f"{path}: line {where}: character {chr(foreign[0])!r} is no IUPAC nucleotide; expected one of {IUPAC}"
+            f"{path}: line {where}: character {chr(foreign[0])!r} is no IUPAC nucleotide; expected one "
+            f"of {IUPAC}"
         )
 
 
-def scan_fasta(path: Path, advance: Callable[[int], object] = lambda n_bytes: None) -> dict[str, int]:
+def scan_fasta(path: Path, advance: Callable[[int], object] = lambda _: None) -> dict[str, int]:
     """Check a FASTA file and return the length of each record in bp, in file order.
 
     Args:
@@ -89,7 +90,8 @@ def scan_fasta(path: Path, advance: Callable[[int], object] = lambda n_bytes: No
         if record is not None:
             if record in lengths:
                 raise UserError(
-                    f"{path}: line {line}: second record named {record!r}; names must be unique, rename or remove one"
+                    f"{path}: line {line}: second record named {record!r}; names must be unique, rename "
+                    "or remove one"
                 )
             name = record
             lengths[name] = 0
@@ -108,7 +110,7 @@ def scan_fasta(path: Path, advance: Callable[[int], object] = lambda n_bytes: No
 
 
 def read_fasta(
-    path: Path, lengths: Mapping[str, int], advance: Callable[[int], object] = lambda n_bytes: None
+    path: Path, lengths: Mapping[str, int], advance: Callable[[int], object] = lambda _: None
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (name, base codes uint8 [length]) of the records named in `lengths`, in file order.
 
@@ -138,7 +140,7 @@ def read_fasta(
 def _complete(path: Path, name: str, codes: np.ndarray, filled: int) -> np.ndarray:
     if filled != len(codes):
         raise UserError(
-            f"{path}: record {name!r} has {filled:,} bp now and had {len(codes):,} a moment ago; leave the file alone "
-            "while it is read"
+            f"{path}: record {name!r} has {filled:,} bp now and had {len(codes):,} a moment ago; "
+            "leave the file alone while it is read"
         )
     return codes

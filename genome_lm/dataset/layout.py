@@ -13,9 +13,10 @@
                           selects_bins uint8, n_peaks int64; reference/<name> float64, NaN where unknown
     /sources/...          name, sha256: string [n_sources]; bytes int64
 
-Strings are UTF-8 of fixed length, padded with zero bytes. Each dataset has an attribute `sha256` over its bytes
-(C order, little-endian); `content_digest` is taken over the attributes and over name, type, shape and digest
-of every dataset, so that it depends on the contents and not on compression or on the program's version.
+Strings are UTF-8 of fixed length, padded with zero bytes. Each dataset has an attribute `sha256` over its
+bytes (C order, little-endian); `content_digest` is taken over the attributes and over name, type, shape and
+digest of every dataset, so that it depends on the contents and not on compression or on the program's
+version.
 """
 
 import hashlib
@@ -29,14 +30,14 @@ FORMAT_VERSION = 1
 
 TASK_TEXT = ("id", "cell", "target", "treatment", "group", "source_file", "accession")
 
-WINDOW_COLUMNS = {
+WINDOW_COLUMNS: dict[str, np.dtype] = {
     "windows/offset": np.dtype("<i8"),
     "windows/chromosome": np.dtype("<u2"),
     "windows/start": np.dtype("<i8"),
     "windows/split": np.dtype("u1"),
 }
 
-NUMBERS = {
+NUMBERS: dict[str, np.dtype] = {
     "sequence": np.dtype("u1"),
     **WINDOW_COLUMNS,
     "labels": np.dtype("u1"),
@@ -61,7 +62,8 @@ def content_digest(
 
     Args:
         recipe: the JSON text as stored.
-        datasets: name, type, shape and SHA-256 (hexadecimal) of each dataset; the order given does not matter.
+        datasets: name, type, shape and SHA-256 (hexadecimal) of each dataset; the order given does not
+        matter.
     """
     rows = [[name, dtype.str, list(shape), digest] for name, dtype, shape, digest in sorted(datasets)]
     text = json.dumps([FORMAT_VERSION, genome_build, window_bp, bin_bp, recipe, rows])

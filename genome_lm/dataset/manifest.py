@@ -44,14 +44,14 @@ class Manifest:
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest.
 
-    Required columns: `task_id` (or `id`) and `file` (relative to the manifest's folder). Optional: cell, target,
-    treatment, group, accession, selects_bins (1 or 0; absent: all 1). Any other column of which every filled entry
-    is a number becomes a reference score; entries that are empty or begin with "NA" are unknown. Empty lines and
-    lines that begin with "#" are passed over.
+    Required columns: `task_id` (or `id`) and `file` (relative to the manifest's folder). Optional: cell,
+    target, treatment, group, accession, selects_bins (1 or 0; absent: all 1). Any other column of which
+    every filled entry is a number becomes a reference score; entries that are empty or begin with "NA" are
+    unknown. Empty lines and lines that begin with "#" are passed over.
 
     Raises:
-        UserError: unreadable, empty, a required column missing; names the line: a wrong number of columns, an id
-            that is empty or repeated, a file that does not exist, a selects_bins other than 0 or 1.
+        UserError: unreadable, empty, a required column missing; names the line: a wrong number of columns,
+            an id that is empty or repeated, a file that does not exist, a selects_bins other than 0 or 1.
     """
     header, rows = _table(path)
     id_column = next((name for name in _ID_COLUMNS if name in header), None)
@@ -68,7 +68,8 @@ def read_manifest(path: Path) -> Manifest:
         track = _track(path, number, row, row[id_column])
         if track.id in line_of:
             raise UserError(
-                f"{path}: line {number}: task id {track.id!r} was used on line {line_of[track.id]}; ids must be unique"
+                f"{path}: line {number}: task id {track.id!r} was used on line {line_of[track.id]}; ids "
+                "must be unique"
             )
         line_of[track.id] = number
         tracks.append(track)
@@ -109,7 +110,8 @@ def _table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     for number, entries in lines[1:]:
         if len(entries) != len(header):
             raise UserError(
-                f"{path}: line {number}: {len(entries)} columns, the header has {len(header)}; separate them by tabs"
+                f"{path}: line {number}: {len(entries)} columns, the header has {len(header)}; separate "
+                "them by tabs"
             )
         rows.append((number, dict(zip(header, entries, strict=True))))
     return header, rows

@@ -30,8 +30,9 @@ def check_shared_names(
 ) -> None:
     """Refuse peak files that name their chromosomes in a way the FASTA does not know.
 
-    A file none of whose names is in the FASTA may simply have no peak on the part of the genome used. It is taken
-    so when at least one of its names also occurs in a file that does match; otherwise its naming is foreign.
+    A file none of whose names is in the FASTA may simply have no peak on the part of the genome used. It is
+    taken so when at least one of its names also occurs in a file that does match; otherwise its naming is
+    foreign.
 
     Args:
         names_of: chromosome names of each file, by the file's name.
@@ -47,6 +48,7 @@ def check_shared_names(
     for file, names in names_of.items():
         if names and not matching[file] and not any(match_name(name, ordinary) for name in names):
             raise UserError(
-                f"{file} names no chromosome of the FASTA: it has {listed(names)}, the FASTA has {listed(genome)}; "
+                f"{file} names no chromosome of the FASTA: it has {listed(names)}, the FASTA has "
+                f"{listed(genome)}; "
                 "rename one side (only a missing or extra 'chr' is reconciled)"
             )

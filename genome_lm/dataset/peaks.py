@@ -25,9 +25,9 @@ _Rows = tuple[list[bytes], list[int], list[int], list[int]]  # names, starts, en
 class Peaks:
     """Peaks of one file on the chromosomes of a genome.
 
-    `intervals` maps a chromosome of the genome to (starts, ends), int64, in file order, as the file gives them
-    (they may overlap). `elsewhere` counts the peaks on names that the genome does not have. `renamed` maps names of
-    the file to the genome's own where they differ by "chr".
+    `intervals` maps a chromosome of the genome to (starts, ends), int64, in file order, as the file gives
+    them (they may overlap). `elsewhere` counts the peaks on names that the genome does not have. `renamed`
+    maps names of the file to the genome's own where they differ by "chr".
     """
 
     intervals: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)

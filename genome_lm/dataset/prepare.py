@@ -1,8 +1,9 @@
 """Make a dataset file from a FASTA and a manifest of peak files.
 
-The recipe is DeepSEA's (Zhou & Troyanskaya 2015); `PrepareSettings` has its numbers. Two passes over the FASTA:
-the first checks it and learns the chromosomes, the second takes the bases, one chromosome at a time. Of a peak
-file only the runs of positive bins are kept, so that memory stays bounded by the longest chromosome and the runs.
+The recipe is DeepSEA's (Zhou & Troyanskaya 2015); `PrepareSettings` has its numbers. Two passes over the
+FASTA: the first checks it and learns the chromosomes, the second takes the bases, one chromosome at a time.
+Of a peak file only the runs of positive bins are kept, so that memory stays bounded by the longest
+chromosome and the runs.
 """
 
 import logging
@@ -63,9 +64,9 @@ def prepare(
         progress: show a bar on standard error.
 
     Raises:
-        UserError: any of the inputs is wrong (the message names file and line), names of chromosomes do not agree,
-            split regions overlap, no bin is kept, a track has no peak and `settings.strict` is on, or `output` cannot
-            be written.
+        UserError: any of the inputs is wrong (the message names file and line), names of chromosomes do not
+            agree, split regions overlap, no bin is kept, a track has no peak and `settings.strict` is on,
+            or `output` cannot be written.
     """
     _check_output(output, fasta, manifest)
     table = read_manifest(manifest)
@@ -182,7 +183,8 @@ def _report(table: Manifest, tracks: _Tracks, lengths: Mapping[str, int], settin
     empty = [track.id for track, count in zip(table.tracks, tracks.n_peaks, strict=True) if not count]
     if empty and settings.strict:
         raise UserError(
-            f"{len(empty)} tracks have no peak on this genome: {', '.join(empty)}; remove them from {table.path}, "
+            f"{len(empty)} tracks have no peak on this genome: {', '.join(empty)}; remove them from "
+            f"{table.path}, "
             "or use strict=false to keep them as all-negative tasks"
         )
     if empty:
@@ -238,7 +240,8 @@ class _Maker:
                 yield piece
         if not self.chromosomes:
             raise UserError(
-                f"no window could be made: {self.bins.selected:,} bins with peaks, all dropped; check that the tracks "
+                f"no window could be made: {self.bins.selected:,} bins with peaks, all dropped; check "
+                "that the tracks "
                 "with selects_bins = 1 have peaks on this genome, and the N policy and split regions"
             )
 

@@ -54,9 +54,10 @@ def open_dataset(path: Path) -> Dataset:
         raise UserError(f"dataset {path} is damaged: {reason}; make or copy it again") from reason
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         # Whatever libhdf5 stumbles over: h5py hands on its errors under all of these types.
-        reason = str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__
+        cause = str(error).strip("'\"").partition("\n")[0] or type(error).__name__
         raise UserError(
-            f"dataset {path} cannot be read ({reason}); it is truncated, damaged or no HDF5 file: make or copy it again"
+            f"dataset {path} cannot be read ({cause}); it is truncated, damaged or no HDF5 file: make "
+            "or copy it again"
         ) from error
 
 
@@ -80,7 +81,7 @@ def _read(file: h5py.File, path: Path) -> Dataset:
     _check_shapes(datasets, window_bp)
     for name, dataset in datasets.items():
         arrays[name] = values = dataset[...]
-        digest = hashlib.sha256(np.ascontiguousarray(values)).hexdigest()
+        digest = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
         if digest != _text_attribute(dataset, "sha256"):
             _fail(f"the contents of {name} do not agree with their digest")
         described.append((name, values.dtype, values.shape, digest))
@@ -145,8 +146,20 @@ def _number_attribute(owner: h5py.HLObject, name: str) -> int:
     return int(value)
 
 
+def _member(file: h5py.File, name: str) -> h5py.HLObject | None:
+    """What stands at `name`; None when absent or reached over a link that could leave the file."""
+    member: h5py.HLObject = file
+    for part in name.split("/"):
+        if not isinstance(member, h5py.Group) or not isinstance(
+            member.get(part, getlink=True), h5py.HardLink
+        ):
+            return None
+        member = member[part]
+    return member
+
+
 def _reference_names(file: h5py.File) -> tuple[str, ...]:
-    group = file.get(REFERENCE_GROUP)
+    group = _member(file, REFERENCE_GROUP)
     if not isinstance(group, h5py.Group):
         _fail(f"group {REFERENCE_GROUP} is missing")
     return tuple(sorted(group))
@@ -154,8 +167,7 @@ def _reference_names(file: h5py.File) -> tuple[str, ...]:
 
 def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
     """The dataset of that name, checked without reading it: type, place, compression and size."""
-    link = file.get(name, getlink=True) if name in file else None
-    dataset = file.get(name) if isinstance(link, h5py.HardLink) else None
+    dataset = _member(file, name)
     if not isinstance(dataset, h5py.Dataset):
         _fail(f"{name} is missing")
     if dataset.external or dataset.is_virtual or dataset.compression not in (None, "gzip"):

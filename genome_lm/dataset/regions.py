@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def parse_regions(
     regions = [parse_region(text, VALID, lengths) for text in valid]
     regions += [parse_region(text, TEST, lengths) for text in test]
     ordered = sorted(regions, key=lambda region: (region.chromosome, region.start))
-    for left, right in zip(ordered, ordered[1:], strict=False):
+    for left, right in pairwise(ordered):
         if left.chromosome == right.chromosome and right.start < left.end:
             raise UserError(f"split regions overlap: {left} and {right}; each base may be in one region only")
     return tuple(ordered)
@@ -83,10 +84,10 @@ def assign_splits(
     """Split code of each bin of one chromosome, uint8 [n_bins]; `DROPPED` for bins that belong nowhere.
 
     A bin belongs to the region that holds all of it, to training outside of all, and nowhere across an edge.
-    It is dropped when its window comes closer than `buffer_bp` to a region of another split; held-out windows so
-    yield to the other held-out split, and training windows to both, but no held-out window yields to training.
-    Should the buffer be shorter than the flank, windows could still share bases: validation then yields to test
-    and training to both.
+    It is dropped when its window comes closer than `buffer_bp` to a region of another split; held-out
+    windows so yield to the other held-out split, and training windows to both, but no held-out window
+    yields to training. Should the buffer be shorter than the flank, windows could still share bases:
+    validation then yields to test and training to both.
 
     Args:
         bin_starts: genome start of each bin's own bases, int64, ascending.

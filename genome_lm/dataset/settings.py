@@ -27,18 +27,19 @@ class EndPolicy(StrEnum):
 class PrepareSettings:
     """How windows and labels are made.
 
-    Bins are aligned to multiples of `bin_bp`; an incomplete one at a chromosome's end is not used. A task is positive
-    in a bin when its united peaks cover at least `min_coverage` of the bin. A bin is kept when at least
-    `min_positives` of the tasks with selects_bins = 1 are positive in it. Its window is `window_bp` centred on it.
+    Bins are aligned to multiples of `bin_bp`; an incomplete one at a chromosome's end is not used. A task
+    is positive in a bin when its united peaks cover at least `min_coverage` of the bin. A bin is kept when
+    at least `min_positives` of the tasks with selects_bins = 1 are positive in it. Its window is
+    `window_bp` centred on it.
 
     `valid` and `test` list regions, 0-based half-open ("chr20:40,000,000-48,000,000") or whole chromosomes
     ("chr8"); the rest is for training. A bin belongs to the region that holds all of it. Windows closer than
-    `buffer_bp` to a region of another split are dropped. Whatever the buffer, windows of different splits never share
-    a base (`genome_lm.dataset.regions.assign_splits` has the rule).
+    `buffer_bp` to a region of another split are dropped. Whatever the buffer, windows of different splits
+    never share a base (`genome_lm.dataset.regions.assign_splits` has the rule).
 
     A bin that shares a base with the `blacklist` (a BED file) is dropped. `background_per_positive` adds
-    that many bins without a peak of any task for each bin kept, drawn by `seed`. `strict` refuses tracks without any
-    peak on the genome.
+    that many bins without a peak of any task for each bin kept, drawn by `seed`. `strict` refuses tracks
+    without any peak on the genome.
     """
 
     genome_build: str

@@ -46,6 +46,10 @@ def blocks(path: Path, size: int = _BLOCK) -> Iterator[bytes]:
         UserError: the file is missing, cannot be read, or its compression is damaged.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise UserError(
+                f"{path} is no ordinary file; it is read twice, so a pipe or a folder will not do"
+            )
         with open(path, "rb") as raw:
             compressed = raw.read(2) == _GZIP_MAGIC
             raw.seek(0)

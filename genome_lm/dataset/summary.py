@@ -76,9 +76,11 @@ class PrepareSummary:
             f"genome {self.genome_build}: {self.n_windows:,} windows over {self.n_bases:,} bases of "
             f"{len(self.chromosomes)} chromosome{'s' * (len(self.chromosomes) != 1)}",
             f"bins with peaks {bins.selected:,}{background}; dropped: {dropped}",
-            f"tasks {len(self.task_ids):,}, of which {self.tasks_with_rate(0.01):,} have >= 1% positives in train; "
+            f"tasks {len(self.task_ids):,}, of which {self.tasks_with_rate(0.01):,} have >= 1% "
+            "positives in train; "
             f"{len(self.tracks_without_peaks)} without a peak on this genome",
-            f"{'split':<6} {'windows':>10}   {'positives per task: min':>23} {'median':>10} {'max':>10}   without positives",
+            f"{'split':<6} {'windows':>10}   {'positives per task: min':>23} {'median':>10} {'max':>10} "
+            "  without positives",
         ]
         for code, split in enumerate(SPLITS):
             counts = self.positives[code]

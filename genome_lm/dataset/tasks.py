@@ -14,11 +14,12 @@ def choose_tasks(
 ) -> np.ndarray:
     """Indices of the chosen tasks, int64, ascending.
 
-    Tasks of at least `min_positive_rate` positives in train are chosen from `groups`, or from all when neither
-    `groups` nor `ids` is given. Tasks named in `ids` are chosen whatever their rate.
+    Tasks of at least `min_positive_rate` positives in train are chosen from `groups`, or from all when
+    neither `groups` nor `ids` is given. Tasks named in `ids` are chosen whatever their rate.
 
     Raises:
-        UserError: the rate is no share, an id or a group does not exist (close matches are named), or no task is left.
+        UserError: the rate is no share, an id or a group does not exist (close matches are named), or no
+        task is left.
     """
     if not 0 <= min_positive_rate <= 1:
         raise UserError(
@@ -32,13 +33,14 @@ def choose_tasks(
     for group in groups:
         if group not in tasks.group:
             raise UserError(_unknown("group", group, sorted(set(tasks.group)), dataset))
-    candidates = np.array([not ids and not groups or group in groups for group in tasks.group], dtype=bool)
+    candidates = np.array([(not ids and not groups) or group in groups for group in tasks.group], dtype=bool)
     # An empty training split has no rates: only a threshold of 0 lets its tasks through.
     chosen = candidates & (np.nan_to_num(dataset.positive_rate("train")) >= min_positive_rate)
     chosen[[index_of[task] for task in ids]] = True
     if not chosen.any():
         raise UserError(
-            f"no task has {min_positive_rate:.2%} positives in train ({np.count_nonzero(candidates)} looked at); "
+            f"no task has {min_positive_rate:.2%} positives in train ({np.count_nonzero(candidates)} "
+            "looked at); "
             "lower min_positive_rate"
         )
     return np.flatnonzero(chosen)

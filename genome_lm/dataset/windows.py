@@ -8,7 +8,10 @@ _BLOCK = 1 << 14  # windows looked at together: 16 MB at 1,000 bp
 
 
 def has_unknown(codes: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """Whether the `length` bases from each of `starts` hold an N; bases outside `codes` do not count. bool [n]."""
+    """Whether the `length` bases from each of `starts` (ascending) hold an N, bool [n].
+
+    Positions outside `codes` do not count.
+    """
     found = np.zeros(len(starts), dtype=bool)
     unknown = codes == N_CODE
     for first in range(0, len(starts), _BLOCK):
@@ -45,7 +48,7 @@ def merge_windows(codes: np.ndarray, starts: np.ndarray, window_bp: int) -> tupl
 
 
 def pack_labels(positive: list[np.ndarray], n_windows: int) -> np.ndarray:
-    """Pack labels, uint8 [n_windows, ceil(n_tasks / 8)], from the positions of each task's positive windows."""
+    """Labels, uint8 [n_windows, ceil(n_tasks / 8)], from the rows of each task's positive windows."""
     packed = np.zeros((n_windows, -(-len(positive) // 8)), dtype=np.uint8)
     for task, rows in enumerate(positive):
         packed[rows, task >> 3] |= np.uint8(1 << (task & 7))

@@ -39,7 +39,11 @@ class Header:
 
 @dataclass(frozen=True)
 class Piece:
-    """The windows of one chromosome, by start; `offset` counts from the first base of this piece's sequence."""
+    """The windows of one chromosome, by start.
+
+    `offset` counts from the first base of this piece's own sequence. A source without coordinates is one or
+    more pieces with invented names, its windows laid end to end and `start` equal to `offset`.
+    """
 
     chromosome: str
     sequence: np.ndarray  # uint8 [n_bases]
@@ -73,7 +77,7 @@ class _Column:
         first = len(self._dataset)
         self._dataset.resize(first + len(rows), axis=0)
         self._dataset[first:] = rows
-        self._digest.update(rows)
+        self._digest.update(rows.data)
 
     def close(self) -> tuple[str, np.dtype, tuple[int, ...], str]:
         digest = self._digest.hexdigest()
@@ -103,7 +107,7 @@ def write_dataset(
             with h5py.File(temporary, "w", libver=("earliest", "v110")) as file:
                 return _write(file, header, tasks, pieces, sources, compression_level)
         except (OSError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).partition("\n")[0]
             raise UserError(f"cannot write {path}: {reason}; is the disk full or the folder gone?") from error
 
 
@@ -142,7 +146,8 @@ def _write(
         chromosomes.append(piece.chromosome)
         if len(chromosomes) > np.iinfo(np.uint16).max:
             raise UserError(
-                f"more than {np.iinfo(np.uint16).max:,} chromosomes or contigs have windows; keep the longest in the FASTA"
+                f"more than {np.iinfo(np.uint16).max:,} chromosomes or contigs have windows; keep the "
+                "longest in the FASTA"
             )
         n_bases += len(piece.sequence)
         n_windows += count
