@@ -2,6 +2,9 @@
 
 import numpy as np
 
+Runs = tuple[np.ndarray, np.ndarray]
+"""First and one past the last bin of runs of bins, int32 [n] each."""
+
 
 def unite(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Union of half-open intervals, sorted and disjoint; touching ones are joined. int64 [n] -> int64 [m]."""

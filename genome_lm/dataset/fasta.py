@@ -44,6 +44,7 @@ def _segments(path: Path, advance: Callable[[int], object]) -> Iterator[tuple[st
             end = block.find(b"\n>", at)
             letters = block[at : end + 1 if end >= 0 else len(block)]
             if not seen and letters.strip():
+                line += letters[: len(letters) - len(letters.lstrip())].count(b"\n")
                 raise UserError(
                     f"{path}: line {line}: not FASTA: expected a line that begins with '>', "
                     f"found {letters.strip()[:20].decode('latin-1')!r}"

@@ -1,5 +1,7 @@
 """From kept bins of one chromosome to the piece of the dataset that holds them."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from genome_lm.dna import N_CODE
@@ -47,9 +49,9 @@ def merge_windows(codes: np.ndarray, starts: np.ndarray, window_bp: int) -> tupl
     return sequence, base[group] + starts - first[group]
 
 
-def pack_labels(positive: list[np.ndarray], n_windows: int) -> np.ndarray:
-    """Labels, uint8 [n_windows, ceil(n_tasks / 8)], from the rows of each task's positive windows."""
-    packed = np.zeros((n_windows, -(-len(positive) // 8)), dtype=np.uint8)
-    for task, rows in enumerate(positive):
+def pack_labels(positive: Mapping[int, np.ndarray], n_windows: int, n_tasks: int) -> np.ndarray:
+    """Labels, uint8 [n_windows, ceil(n_tasks / 8)], from the rows of the positive windows by task index."""
+    packed = np.zeros((n_windows, -(-n_tasks // 8)), dtype=np.uint8)
+    for task, rows in positive.items():
         packed[rows, task >> 3] |= np.uint8(1 << (task & 7))
     return packed
