@@ -1,4 +1,4 @@
-"""Small genomes, peak files and manifests written to a folder, for the tests of `prepare` and of the format."""
+"""Small genomes, peak files and manifests written to a folder, for the tests of `prepare`."""
 
 import gzip
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,10 @@ def random_letters(length: int, seed: int = 0, letters: str = "ACGT") -> str:
 def fasta_text(records: Mapping[str, str], width: int = 60, newline: str = "\n") -> str:
     lines = []
     for name, letters in records.items():
-        lines += [f">{name} some description", *(letters[at : at + width] for at in range(0, len(letters), width))]
+        lines += [
+            f">{name} some description",
+            *(letters[at : at + width] for at in range(0, len(letters), width)),
+        ]
     return newline.join(lines) + newline
 
 

@@ -56,7 +56,9 @@ def test_covered_bins_count_every_base_once(pairs, bin_bp, data):
 @given(st.lists(intervals, max_size=4), st.integers(0, LENGTH))
 def test_count_over_bins(tracks, n_bins):
     united = [unite(*arrays(pairs)) for pairs in tracks]
-    starts, ends = (np.concatenate([np.empty(0, np.int64), *(pair[side] for pair in united)]) for side in (0, 1))
+    starts, ends = (
+        np.concatenate([np.empty(0, np.int64), *(pair[side] for pair in united)]) for side in (0, 1)
+    )
     expected = sum((painted(pairs).astype(int) for pairs in tracks), np.zeros(LENGTH, dtype=int))
     np.testing.assert_array_equal(count_over_bins(starts, ends, n_bins), expected[:n_bins])
 
@@ -68,7 +70,9 @@ def test_members(pairs, chosen):
     np.testing.assert_array_equal(members(*unite(*arrays(pairs)), bins), expected)
 
 
-@given(st.sets(st.integers(-9, LENGTH - 1), min_size=1), st.integers(1, 30), st.randoms(use_true_random=False))
+@given(
+    st.sets(st.integers(-9, LENGTH - 1), min_size=1), st.integers(1, 30), st.randoms(use_true_random=False)
+)
 def test_merged_bases_give_back_every_window(chosen, window_bp, random):
     # A window holds at least one base of its chromosome, because its bin does.
     starts = np.array(sorted({max(start, 1 - window_bp) for start in chosen}), dtype=np.int64)
@@ -90,8 +94,16 @@ def test_merged_bases_give_back_every_window(chosen, window_bp, random):
 @given(st.integers(1, 20), st.integers(1, 12), st.data())
 def test_label_bits_round_trip(n_tasks, n_windows, data):
     labels = np.array(
-        data.draw(st.lists(st.lists(st.booleans(), min_size=n_tasks, max_size=n_tasks), min_size=n_windows, max_size=n_windows)),
+        data.draw(
+            st.lists(
+                st.lists(st.booleans(), min_size=n_tasks, max_size=n_tasks),
+                min_size=n_windows,
+                max_size=n_windows,
+            )
+        ),
         dtype=np.uint8,
     )
-    packed = pack_labels({task: np.flatnonzero(labels[:, task]) for task in range(n_tasks)}, n_windows, n_tasks)
+    packed = pack_labels(
+        {task: np.flatnonzero(labels[:, task]) for task in range(n_tasks)}, n_windows, n_tasks
+    )
     np.testing.assert_array_equal(packed, np.packbits(labels, axis=1, bitorder="little"))

@@ -97,7 +97,7 @@ def test_missing_folder_and_damaged_files(tmp_path):
     with pytest.raises(UserError, match="damaged or truncated gzip"):
         scan_fasta(tmp_path / "cut.fa.gz")
     (tmp_path / "bit.fa.gz").write_bytes(whole[:40] + bytes([whole[40] ^ 255]) + whole[41:])
-    with pytest.raises(UserError, match="damaged or truncated gzip|no IUPAC"):
+    with pytest.raises(UserError, match=r"damaged or truncated gzip|no IUPAC"):
         scan_fasta(tmp_path / "bit.fa.gz")
 
 

@@ -31,7 +31,13 @@ def test_all_columns(folder):
     )
     manifest = read_manifest(path)
     first, second = manifest.tracks
-    assert (first.id, first.cell, first.target, first.group, first.accession) == ("A", "K562", "CTCF", "tf", "GSE1")
+    assert (first.id, first.cell, first.target, first.group, first.accession) == (
+        "A",
+        "K562",
+        "CTCF",
+        "tf",
+        "GSE1",
+    )
     assert first.selects_bins
     assert not second.selects_bins
     assert second.treatment == "IFNa"

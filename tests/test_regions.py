@@ -54,7 +54,7 @@ def test_bad_regions(text, message):
 def test_overlapping_regions_are_refused_and_touching_ones_are_not():
     assert len(parse_regions(("chr20:0-100",), ("20:100-200", "X"), LENGTHS)) == 3
     for valid, test in ((("20:0-101",), ("20:100-200",)), (("20",), ("20:5-10",)), (("X", "X"), ())):
-        with pytest.raises(UserError, match="split regions overlap: .* and "):
+        with pytest.raises(UserError, match=r"split regions overlap: .* and "):
             parse_regions(valid, test, LENGTHS)
 
 
@@ -94,7 +94,8 @@ def test_without_a_buffer_windows_still_share_no_base():
 def test_no_base_is_shared_between_splits(bins, edges, kinds, flank, buffer):
     edges = sorted(edges)[: len(edges) // 2 * 2]
     regions = [
-        Region("a", left, right, kind) for left, right, kind in zip(edges[::2], edges[1::2], kinds, strict=False)
+        Region("a", left, right, kind)
+        for left, right, kind in zip(edges[::2], edges[1::2], kinds, strict=False)
     ]
     starts = np.array(sorted(bins)) * 10
     split = assign_splits(starts, 10, flank, regions, buffer)

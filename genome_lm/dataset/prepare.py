@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from genome_lm.dataset.contents import SPLITS
@@ -49,7 +50,7 @@ def prepare(
     _check_output(output, fasta, manifest)
     table = read_manifest(manifest)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not progress, transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), disable=not progress, transient=True) as bar:
         checking = bar.add_task("checking the FASTA", total=None)
         lengths = scan_fasta(fasta, lambda n_bytes: bar.advance(checking, n_bytes))
         total = sum(lengths.values())

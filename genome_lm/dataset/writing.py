@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from genome_lm.dataset.layout import (
     content_digest,
     to_fixed,
 )
+from genome_lm.dataset.sink import Sink
 from genome_lm.dataset.source import Source
 from genome_lm.errors import UserError
 
@@ -104,11 +105,22 @@ def write_dataset(
     """
     with replacing(path) as temporary:
         try:
-            with h5py.File(temporary, "w", libver=("earliest", "v110")) as file:
-                return _write(file, header, tasks, pieces, sources, compression_level)
-        except (OSError, RuntimeError) as error:
-            reason = str(error).partition("\n")[0]
-            raise UserError(f"cannot write {path}: {reason}; is the disk full or the folder gone?") from error
+            with Sink(temporary) as sink:
+                with h5py.File(sink, "w", libver=("earliest", "v110")) as file:
+                    digest = _write(file, header, tasks, _watched(pieces, sink), sources, compression_level)
+                sink.check()
+                return digest
+        except OSError as error:
+            raise UserError(
+                f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
+            ) from error
+
+
+def _watched(pieces: Iterable[Piece], sink: Sink) -> Iterator[Piece]:
+    """The pieces, until a write fails: the next one is not worth its making."""
+    for piece in pieces:
+        sink.check()
+        yield piece
 
 
 def _write(

@@ -2,8 +2,8 @@
 
     python tests/data/make_slice.py SOURCE_FOLDER
 
-SOURCE_FOLDER holds chr20.fa.gz (GRCh37), tracks.tsv and the peak files that it names. What is cut, and how it can be
-compared with the embedded dataset, is in tests/data/README.md.
+SOURCE_FOLDER holds chr20.fa.gz (GRCh37), tracks.tsv and the peak files that it names. What is cut, and how it
+can be compared with the embedded dataset, is in tests/data/README.md.
 """
 
 import csv
@@ -14,7 +14,7 @@ from pathlib import Path
 from genome_lm.dataset.fasta import read_fasta, scan_fasta
 from genome_lm.dna import decode
 
-START, END = 47_000_000, 49_000_000  # multiples of the bin; the edge between test and validation lies at 48 Mb
+START, END = 47_000_000, 49_000_000  # multiples of the bin, around the edge of test and validation
 TRACKS = (
     "wgEncodeAwgTfbsBroadGm12878CtcfUniPk",
     "ChIPseq.MCF-7.CTCF.conservative.train",
