@@ -56,7 +56,7 @@ def read_peaks(path: Path, lengths: Mapping[str, int]) -> Peaks:
     for names, starts, ends, numbers in _rows(path):
         start, end = np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64)
         limit_of: dict[bytes, int] = {}
-        for name in set(names):
+        for name in dict.fromkeys(names):  # in file order, so that messages do not vary
             if name not in targets:
                 targets[name] = match_name(name.decode("utf-8", "replace"), lengths)
             target = targets[name]
