@@ -1,0 +1,28 @@
+"""Scores of multitask predictions: exact ones on arrays, and one that streams.
+
+Arrays are [n_windows, n_tasks]; a score that is undefined for a task is NaN.
+"""
+
+from genome_lm.metrics.cross_entropy import (
+    binary_cross_entropy_per_task,
+    perplexity,
+    prior_cross_entropy,
+    prior_logits,
+)
+from genome_lm.metrics.ranking import auroc, auroc_and_average_precision, average_precision
+from genome_lm.metrics.streaming import MeanCrossEntropy
+from genome_lm.metrics.thresholds import Confusion, best_f1_thresholds, confusion_at
+
+__all__ = [
+    "Confusion",
+    "MeanCrossEntropy",
+    "auroc",
+    "auroc_and_average_precision",
+    "average_precision",
+    "best_f1_thresholds",
+    "binary_cross_entropy_per_task",
+    "confusion_at",
+    "perplexity",
+    "prior_cross_entropy",
+    "prior_logits",
+]

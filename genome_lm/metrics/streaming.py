@@ -1,0 +1,47 @@
+"""Scores gathered batch by batch, for any Lightning module and any number of ranks."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torchmetrics import Metric
+
+
+class MeanCrossEntropy(Metric):
+    """Mean binary cross-entropy over all tasks and examples seen, in nats; its exp is the perplexity.
+
+    The states are a float64 total and an int64 count, both summed over ranks, so the mean does not depend on
+    how examples fall into batches (the mean of batch means does) nor on the precision of the forward pass.
+    """
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            logits: any floating type, [batch, n_tasks].
+            labels: 0 or 1 of any type, same shape.
+
+        Raises:
+            ValueError: the shapes differ.
+        """
+        if logits.shape != labels.shape:
+            raise ValueError(f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} differ in shape")
+        summed = binary_cross_entropy_with_logits(logits.detach().double(), labels.double(), reduction="sum")
+        # Half-precision training casts every module, metrics included; the empty total loses nothing by it.
+        self.total = self.total.double() + summed
+        self.count += logits.numel()
+
+    def compute(self) -> Tensor:
+        """float64 scalar; NaN before the first example."""
+        return self.total / self.count
