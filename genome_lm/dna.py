@@ -49,4 +49,3 @@ def decode(codes: np.ndarray) -> str:
 def reverse_complement(codes: np.ndarray) -> np.ndarray:
     """Reverse complement along the last axis of base codes, uint8 [..., length]."""
     return COMPLEMENT[codes[..., ::-1]]
-

@@ -164,7 +164,9 @@ class GenomeDataModule(L.LightningDataModule):
                 raise UserError(f"data.{name} is {value}; expected at least {least}")
         for split in ("train", "valid"):
             if not len(dataset.windows_of(split)):
-                raise UserError(f"dataset {dataset.path} has no {split} windows; prepare it with such a split")
+                raise UserError(
+                    f"dataset {dataset.path} has no {split} windows; prepare it with such a split"
+                )
         # Drawing one window each way shows at once, and not in mid-epoch, whether the slices exist.
         for shift in (-max_shift_bp, max_shift_bp):
             dataset.bases(np.zeros(1, dtype=np.int64), context_bp, shift)

@@ -1,0 +1,142 @@
+"""Checkpoints that describe themselves, and reading them without trusting them.
+
+A checkpoint is Lightning's, plus the plain dict `genome_lm`: what is needed to build the network, the tasks
+with their training rates, and where the data came from. It loads with `weights_only=True`, which runs none of
+its code.
+"""
+
+import pickle
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genome_lm.errors import UserError
+
+KEY = "genome_lm"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a checkpoint says about itself; plain values only.
+
+    Attributes:
+        version: of this layout.
+        genome_lm_version: of the program that wrote it.
+        model_name: the choice made by `model=`.
+        tokenizer, encoder: `_target_` and constructor arguments.
+        head: pooling, kind, dropout and input_dropout.
+        context_bp: bases that the network reads.
+        average_strands: whether evaluation averages the logits of both strands.
+        tasks: columns id, cell, target, treatment and group, one entry a task.
+        positive_rate: training rate of positives of each task.
+        task_set: the tasks in words, such as "374 of 560 tasks with >= 1% positives in train".
+        dataset: path, checksum, genome_build and window_bp of the dataset.
+        config: the whole resolved configuration of the run.
+    """
+
+    version: int
+    genome_lm_version: str
+    model_name: str
+    tokenizer: dict[str, Any]
+    encoder: dict[str, Any]
+    head: dict[str, Any]
+    context_bp: int
+    average_strands: bool
+    tasks: dict[str, list[str]]
+    positive_rate: list[float]
+    task_set: str
+    dataset: dict[str, Any]
+    config: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain dict for the checkpoint."""
+        return asdict(self)
+
+
+_TYPES: dict[str, type] = {
+    "version": int,
+    "genome_lm_version": str,
+    "model_name": str,
+    "tokenizer": dict,
+    "encoder": dict,
+    "head": dict,
+    "context_bp": int,
+    "average_strands": bool,
+    "tasks": dict,
+    "positive_rate": list,
+    "task_set": str,
+    "dataset": dict,
+    "config": dict,
+}
+_TASK_COLUMNS = ("id", "cell", "target", "treatment", "group")
+
+
+def read_checkpoint(path: Path) -> tuple[Description, dict[str, Tensor]]:
+    """The description and the network's weights of a checkpoint.
+
+    Raises:
+        UserError: the file is missing, damaged, not a checkpoint of genome_lm, holds objects other than plain
+            values and tensors, or was written by a newer version.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"checkpoint {path} does not exist; give the path of a file such as runs/.../best.ckpt"
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"checkpoint {path} is refused: it is damaged or holds objects that could run code; "
+            "expected a checkpoint written by genome_lm"
+        ) from error
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        KeyError,
+        AttributeError,
+        IndexError,
+        TypeError,
+    ) as error:
+        raise UserError(
+            f"checkpoint {path} cannot be read; it is damaged or no checkpoint: copy it again or train anew"
+        ) from error
+    if not isinstance(content, dict) or not isinstance(content.get(KEY), dict):
+        raise UserError(f"{path} is not a checkpoint of genome_lm; give one written by `genome-lm train`")
+    return _description(content[KEY], path), _weights(content.get("state_dict"), path)
+
+
+def _description(raw: dict[str, Any], path: Path) -> Description:
+    version = raw.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise UserError(
+            f"checkpoint {path} has layout version {version}; this genome_lm reads up to {VERSION}: "
+            "upgrade genome_lm"
+        )
+    names = [field.name for field in fields(Description)]
+    wrong = [name for name in names if not isinstance(raw.get(name), _TYPES[name])]
+    tasks = raw.get("tasks")
+    if not wrong and isinstance(tasks, dict):
+        lengths = {
+            len(tasks[column]) if isinstance(tasks.get(column), list) else -1 for column in _TASK_COLUMNS
+        }
+        if lengths != {len(raw["positive_rate"])}:
+            wrong = ["tasks"]
+    if wrong:
+        raise UserError(
+            f"checkpoint {path} is damaged: its description lacks a valid {', '.join(wrong)}; "
+            "copy it again or train anew"
+        )
+    return Description(**{name: raw[name] for name in names})
+
+
+def _weights(state: object, path: Path) -> dict[str, Tensor]:
+    prefix = "network."
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"checkpoint {path} is damaged: it holds no weights; copy it again or train anew")
+    return {name.removeprefix(prefix): value for name, value in state.items() if str(name).startswith(prefix)}

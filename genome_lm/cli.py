@@ -1,0 +1,155 @@
+"""The commands. Heavy imports happen inside the jobs, so that --help answers at once."""
+
+import argparse
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from genome_lm import __version__
+from genome_lm.config import EvaluateConfig, PrepareConfig, TrainConfig
+from genome_lm.config_errors import explain, refuse_added_keys
+from genome_lm.config_files import config_dir
+from genome_lm.errors import UserError
+from genome_lm.sweep import ERROR_FILE, SweepTable
+
+logger = logging.getLogger(__name__)
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+DESCRIPTION = """\
+How much of many chromatin experiments does the DNA sequence alone explain?
+
+commands
+  train      train a model on the embedded dataset or your own
+  evaluate   score a checkpoint per task against the k-mer logistic regression
+  prepare    make a dataset file from a FASTA and peak files
+
+`genome-lm COMMAND --help` shows what each can be told, with examples."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The `genome-lm` command: dispatches to `train`, `evaluate` and `prepare`."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments and arguments[0] in _JOBS:
+        _run(arguments[0], arguments[1:])
+        return
+    parser = argparse.ArgumentParser(
+        prog="genome-lm", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"genome-lm {__version__}")
+    parser.add_argument("command", choices=list(_JOBS), help=argparse.SUPPRESS)
+    parser.parse_args(arguments or ["--help"])
+
+
+def train() -> None:
+    """The main of `train.py`."""
+    _run("train", sys.argv[1:])
+
+
+def evaluate() -> None:
+    """The main of `evaluate.py`."""
+    _run("evaluate", sys.argv[1:])
+
+
+def _train(config: DictConfig, run_dir: Path) -> float:
+    from genome_lm.commands.train import train as job
+
+    return job(OmegaConf.to_object(config), run_dir, sys.stderr.isatty()).valid_perplexity  # type: ignore[arg-type]
+
+
+def _evaluate(config: DictConfig, run_dir: Path) -> float:
+    from genome_lm.commands.evaluate import evaluate as job
+
+    return job(OmegaConf.to_object(config))  # type: ignore[arg-type]
+
+
+def _prepare(config: DictConfig, run_dir: Path) -> None:
+    from genome_lm.commands.prepare import prepare as job
+
+    job(OmegaConf.to_object(config), sys.stderr.isatty())  # type: ignore[arg-type]
+
+
+_JOBS: dict[str, Callable[[DictConfig, Path], float | None]] = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "prepare": _prepare,
+}
+
+
+def _run(command: str, arguments: Sequence[str]) -> None:
+    """Compose the configuration of `command`, run it, and turn bad input into one line and exit code 2."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConfig)
+    store.store(name="evaluate_schema", node=EvaluateConfig)
+    store.store(name="prepare_schema", node=PrepareConfig)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and leaving by itself
+    sys.argv = [sys.argv[0], *arguments]
+    # The result stays where a thread of Hydra's cannot lose it: Hydra prints failures of single runs twice.
+    failures: list[UserError] = []
+
+    def task(config: DictConfig) -> float | None:
+        return _job(command, config, failures)
+
+    SweepTable.failed = 0
+    try:
+        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)(task)()
+    except UserError as error:
+        _leave(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        _leave(explain(error, command, arguments))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    if failures:
+        _leave(str(failures[0]))
+    if SweepTable.failed:
+        _leave(f"{SweepTable.failed} of the sweep's jobs failed; each folder says why in {ERROR_FILE}")
+
+
+def _leave(message: str) -> None:
+    print(f"genome-lm: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(USER_ERROR)
+
+
+def _job(command: str, config: DictConfig, failures: list[UserError]) -> float | None:
+    """Run one job; in a sweep a failure is noted in the job's folder and the sweep goes on."""
+    hydra_config = HydraConfig.get()
+    run_dir = Path(hydra_config.runtime.output_dir)
+    missing = sorted(OmegaConf.missing_keys(config))
+    sweep = hydra_config.mode == RunMode.MULTIRUN
+    try:
+        if missing:
+            raise UserError(f"{', '.join(missing)} must be given; see genome-lm {command} --help")
+        try:
+            OmegaConf.resolve(config)
+            refuse_added_keys(config)
+            return _JOBS[command](config, run_dir)
+        except OmegaConfBaseException as error:
+            raise UserError(explain(error, command, ())) from error
+    except UserError as error:
+        if not sweep:
+            failures.append(error)
+            return None
+        _note(run_dir, str(error))
+    except Exception:
+        if not sweep:
+            raise
+        _note(run_dir, traceback.format_exc())
+    return float("nan")
+
+
+def _note(run_dir: Path, reason: str) -> None:
+    (run_dir / ERROR_FILE).write_text(reason + "\n", encoding="utf-8")
+    logger.error("job failed: %s", reason.strip().splitlines()[-1])

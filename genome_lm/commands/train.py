@@ -1,0 +1,316 @@
+"""Train one model: from a composed configuration to a run folder."""
+
+import json
+import logging
+import math
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from omegaconf import DictConfig, OmegaConf
+
+from genome_lm import __version__
+from genome_lm.allocator import keep_freed_memory
+from genome_lm.atomic import write_text
+from genome_lm.build import datamodule_from, dataset_from, module_from
+from genome_lm.callbacks.epoch_report import EpochReport
+from genome_lm.callbacks.finite_loss import FiniteLoss
+from genome_lm.checkpoint import VERSION, Description, read_checkpoint
+from genome_lm.config import TrainConfig
+from genome_lm.dataset.contents import Dataset
+from genome_lm.dataset.tasks import choose_tasks
+from genome_lm.errors import UserError
+from genome_lm.loggers import finish, loggers_from
+from genome_lm.naming import task_set_name
+
+logger = logging.getLogger(__name__)
+
+MONITOR = "valid/perplexity"
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a finished run says of itself; also written to `training.json`.
+
+    Perplexities run over the tasks named by `task_set`; `seconds` is the wall time of the whole fit.
+    """
+
+    model: str
+    valid_perplexity: float
+    valid_prior_perplexity: float
+    task_set: str
+    parameters: int
+    epochs: int
+    best_epoch: int
+    seconds: float
+    windows_per_second: float
+    data_wait_share: float
+    seed: int
+    dataset_checksum: str
+    genome_lm_version: str
+    best_checkpoint: str
+
+
+def train(config: TrainConfig, run_dir: Path, interactive: bool) -> TrainResult:
+    """Train as configured and leave a run folder behind.
+
+    Args:
+        config: the composed and resolved configuration, typed by `TrainConfig`.
+        run_dir: the run folder; `config.yaml`, `metrics.csv`, `checkpoints/` and `training.json` go there.
+        interactive: whether a person watches a terminal (decides on the progress bar when that is null).
+
+    Raises:
+        UserError: the configuration or the data cannot be used, or the loss stops being finite.
+    """
+    trainer_config = config.trainer
+    if trainer_config.keep_freed_memory:
+        keep_freed_memory()
+    if trainer_config.threads is not None:
+        if trainer_config.threads < 1:
+            raise UserError(
+                f"trainer.threads is {trainer_config.threads}; expected at least 1, or null for all cores"
+            )
+        torch.set_num_threads(trainer_config.threads)
+    if config.seed < 0:
+        raise UserError(f"seed is {config.seed}; expected 0 or more")
+    with warnings.catch_warnings():
+        _silence(warnings)
+        return _train(config, run_dir, interactive)
+
+
+def _train(config: TrainConfig, run_dir: Path, interactive: bool) -> TrainResult:
+    L.seed_everything(config.seed, workers=True, verbose=False)
+    dataset = dataset_from(config.data.path)
+    tasks = choose_tasks(
+        dataset, config.data.min_positive_rate, config.data.tasks.ids, config.data.tasks.groups
+    )
+    description = describe(config, dataset, tasks)
+    datamodule = datamodule_from(dataset, tasks, config.data, config.seed)
+    module = module_from(description, config.optimizer, config.allowed_packages)
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    if config.ckpt_path is not None:
+        _check_resumable(Path(config.ckpt_path), description)
+
+    write_text(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(description.config)))
+    checkpoints = ModelCheckpoint(
+        dirpath=run_dir / "checkpoints",
+        filename="best",
+        monitor=MONITOR,
+        mode="min",
+        save_top_k=1,
+        save_last=config.callbacks.save_last,
+        enable_version_counter=False,
+    )
+    report = EpochReport(description.task_set)
+    callbacks: list[L.Callback] = [
+        FiniteLoss(config.trainer.log_every_n_steps),
+        report,
+        checkpoints,
+    ]
+    if config.callbacks.early_stopping:
+        callbacks.append(
+            EarlyStopping(
+                MONITOR,
+                mode="min",
+                patience=config.callbacks.patience,
+                min_delta=config.callbacks.min_delta,
+                check_finite=False,  # FiniteLoss says more
+            )
+        )
+    loggers = loggers_from(config.logger, config.run_name, run_dir)
+    try:
+        for each in loggers:
+            each.log_hyperparams(
+                description.config
+                | {
+                    "task_set": description.task_set,
+                    "parameters": parameters,
+                    "dataset": description.dataset,
+                    "genome_lm_version": __version__,
+                }
+            )
+        trainer = _trainer(config, run_dir, callbacks, loggers, interactive)
+        _announce(config, dataset, description, parameters, run_dir)
+        started = time.perf_counter()
+        trainer.fit(module, datamodule=datamodule, ckpt_path=config.ckpt_path)
+        seconds = time.perf_counter() - started
+    finally:
+        finish(loggers)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return _result(config, run_dir, description, checkpoints, report, parameters, seconds, trainer)
+
+
+def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Description:
+    """What the checkpoints of this run will say about themselves."""
+    table = dataset.tasks.subset(tasks)
+    plain = OmegaConf.to_container(_as_node(config), resolve=True, enum_to_str=True)
+    assert isinstance(plain, dict)
+    settings: dict[str, Any] = {str(key): value for key, value in plain.items()}
+    return Description(
+        version=VERSION,
+        genome_lm_version=__version__,
+        model_name=config.model.name,
+        tokenizer=settings["tokenizer"],
+        encoder=settings["model"]["encoder"],
+        head=settings["head"],
+        context_bp=config.data.context_bp,
+        average_strands=config.average_strands,
+        tasks={
+            "id": list(table.id),
+            "cell": list(table.cell),
+            "target": list(table.target),
+            "treatment": list(table.treatment),
+            "group": list(table.group),
+        },
+        positive_rate=dataset.positive_rate("train")[tasks].tolist(),
+        task_set=task_set_name(
+            len(tasks),
+            len(dataset.tasks),
+            config.data.min_positive_rate,
+            restricted=bool(config.data.tasks.ids or config.data.tasks.groups),
+        ),
+        dataset={
+            # The embedded dataset is found again wherever the package is installed.
+            "path": str(dataset.path.resolve()) if config.data.path else None,
+            "checksum": dataset.checksum,
+            "genome_build": dataset.genome_build,
+            "window_bp": dataset.window_bp,
+        },
+        config=settings,
+    )
+
+
+def _as_node(config: TrainConfig) -> DictConfig:
+    return config if isinstance(config, DictConfig) else OmegaConf.structured(config)
+
+
+def _check_resumable(path: Path, description: Description) -> None:
+    """A checkpoint to go on from must hold the same network and the same tasks."""
+    saved, _ = read_checkpoint(path)
+    for name in ("tasks", "encoder", "tokenizer", "head", "context_bp"):
+        if getattr(saved, name) != getattr(description, name):
+            what = "other tasks" if name == "tasks" else f"another {name}"
+            raise UserError(
+                f"checkpoint {path} was trained with {what} than this configuration; "
+                "repeat the settings of its config.yaml, or train anew without ckpt_path"
+            )
+
+
+def _trainer(
+    config: TrainConfig, run_dir: Path, callbacks: list[L.Callback], loggers: list[Any], interactive: bool
+) -> L.Trainer:
+    settings = config.trainer
+    if settings.gradient_clip_norm < 0:
+        raise UserError(
+            f"trainer.gradient_clip_norm is {settings.gradient_clip_norm}; expected 0 (off) or more"
+        )
+    if settings.max_epochs < 1 or settings.devices < 1 or settings.log_every_n_steps < 1:
+        raise UserError(
+            f"trainer has max_epochs {settings.max_epochs}, devices {settings.devices} and "
+            f"log_every_n_steps {settings.log_every_n_steps}; expected at least 1 of each"
+        )
+    if settings.accelerator == "gpu" and not torch.cuda.is_available():
+        raise UserError(
+            "trainer.accelerator is gpu, but torch sees none; use trainer.accelerator=auto or cpu"
+        )
+    return L.Trainer(
+        default_root_dir=run_dir,
+        accelerator=str(settings.accelerator.value),
+        devices=settings.devices,
+        precision=settings.precision.value,
+        max_epochs=settings.max_epochs,
+        max_time=settings.max_time,
+        gradient_clip_val=settings.gradient_clip_norm or None,
+        gradient_clip_algorithm="norm",
+        callbacks=callbacks,
+        logger=loggers,
+        log_every_n_steps=settings.log_every_n_steps,
+        limit_train_batches=settings.limit_train_batches,
+        limit_val_batches=settings.limit_val_batches,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # EpochSampler takes each rank's share itself
+        enable_progress_bar=interactive if settings.progress_bar is None else settings.progress_bar,
+        enable_model_summary=False,
+    )
+
+
+def _silence(module: Any) -> None:
+    """Drop advice that does not apply: batches are cut from memory, so workers would only add copies."""
+    module.filterwarnings("ignore", message=".*does not have many workers.*")
+    module.filterwarnings("ignore", message=".*exists and is not empty.*")
+    module.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
+    module.filterwarnings("ignore", message=".*GPU available but not used.*")
+    module.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")  # Lightning's own use of torch
+    for name in ("lightning.pytorch", "lightning.fabric"):  # their notes on devices and products
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _announce(
+    config: TrainConfig, dataset: Dataset, description: Description, parameters: int, run_dir: Path
+) -> None:
+    logger.info(
+        "data    %s (%s): %s train and %s valid windows, the middle %d of %s bp",
+        dataset.path.name,
+        dataset.genome_build,
+        f"{len(dataset.windows_of('train')):,}",
+        f"{len(dataset.windows_of('valid')):,}",
+        description.context_bp,
+        f"{dataset.window_bp:,}",
+    )
+    logger.info("tasks   %s", description.task_set)
+    logger.info("model   %s, %s parameters, seed %d", description.model_name, f"{parameters:,}", config.seed)
+    logger.info("run     %s", run_dir)
+
+
+def _result(
+    config: TrainConfig,
+    run_dir: Path,
+    description: Description,
+    checkpoints: ModelCheckpoint,
+    report: EpochReport,
+    parameters: int,
+    seconds: float,
+    trainer: L.Trainer,
+) -> TrainResult:
+    best = checkpoints.best_model_score
+    if best is None:
+        raise UserError(
+            f"the run ended before its first validation and has no checkpoint ({run_dir}); "
+            "raise trainer.max_time or trainer.max_epochs"
+        )
+    epoch = torch.load(checkpoints.best_model_path, map_location="cpu", weights_only=True)["epoch"]
+    result = TrainResult(
+        model=description.model_name,
+        valid_perplexity=float(best),
+        valid_prior_perplexity=float(trainer.callback_metrics["valid/prior_perplexity"]),
+        task_set=description.task_set,
+        parameters=parameters,
+        epochs=trainer.current_epoch,
+        best_epoch=int(epoch) + 1,
+        seconds=seconds,
+        windows_per_second=report.total_windows / report.total_seconds if report.total_seconds else math.nan,
+        data_wait_share=report.total_waited / report.total_seconds if report.total_seconds else math.nan,
+        seed=config.seed,
+        dataset_checksum=str(description.dataset["checksum"]),
+        genome_lm_version=__version__,
+        best_checkpoint=str(Path(checkpoints.best_model_path).relative_to(run_dir.absolute())),
+    )
+    write_text(run_dir / "training.json", json.dumps(result.__dict__, indent=2) + "\n")
+    logger.info(
+        "done    valid perplexity %.4f, prior %.4f (%s); best of %d epochs: %d; %.1f min",
+        result.valid_perplexity,
+        result.valid_prior_perplexity,
+        result.task_set,
+        result.epochs,
+        result.best_epoch,
+        seconds / 60,
+    )
+    logger.info("        %s", checkpoints.best_model_path)
+    return result

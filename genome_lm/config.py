@@ -1,0 +1,258 @@
+"""Typed roots of the configuration: what Hydra checks names and values against.
+
+The values that a run takes are in `conf/`; the defaults here only say what a key means and which type it has.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from omegaconf import MISSING
+
+from genome_lm.choices import HeadKind, OptimizerKind, PoolingKind, ScheduleKind
+
+
+class Accelerator(StrEnum):
+    """Where to compute; `auto` takes a GPU where there is one."""
+
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+    mps = "mps"
+
+
+class Precision(StrEnum):
+    """Number format of the forward and backward pass."""
+
+    float32 = "32-true"
+    bf16 = "bf16-mixed"
+    fp16 = "16-mixed"
+
+
+class LoggerName(StrEnum):
+    """Where to log besides `metrics.csv`, which is always written."""
+
+    csv = "csv"
+    wandb = "wandb"
+    tensorboard = "tensorboard"
+
+
+class PenaltyChoice(StrEnum):
+    """Whether the baseline's penalty is chosen for each task or once for all."""
+
+    per_task = "per_task"
+    overall = "overall"
+
+
+class ProtocolName(StrEnum):
+    """How thresholds and the baseline's penalty are set."""
+
+    tuned = "tuned"
+    poster = "poster"
+
+
+class NPolicyName(StrEnum):
+    """Which bins are dropped for unknown bases."""
+
+    core = "core"
+    window = "window"
+    keep = "keep"
+
+
+class EndPolicyName(StrEnum):
+    """What happens to windows past a chromosome's end."""
+
+    drop = "drop"
+    pad = "pad"
+
+
+@dataclass
+class TasksConfig:
+    """Which tasks to use, on top of the minimal rate of positives; empty lists mean all."""
+
+    ids: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+
+
+@dataclass
+class DataConfig:
+    """Dataset, slices and batches."""
+
+    path: str | None = None  # null: the embedded dataset
+    context_bp: int = MISSING
+    min_positive_rate: float = MISSING
+    tasks: TasksConfig = field(default_factory=TasksConfig)
+    max_shift_bp: int = MISSING
+    reverse_complement: bool = MISSING
+    batch_size: int = MISSING
+    eval_batch_size: int = MISSING
+    num_workers: int = MISSING
+
+
+@dataclass
+class ModelConfig:
+    """The encoder; its keys are the constructor arguments of the class that `_target_` names."""
+
+    name: str = MISSING
+    encoder: dict[str, Any] = MISSING
+
+
+@dataclass
+class HeadConfig:
+    """Dropout before and after the encoder, pooling, and outputs per task."""
+
+    pooling: list[PoolingKind] = MISSING
+    kind: HeadKind = MISSING
+    dropout: float = MISSING
+    input_dropout: float = MISSING
+
+
+@dataclass
+class OptimizerConfig:
+    """How the weights are changed."""
+
+    name: OptimizerKind = MISSING
+    learning_rate: float = MISSING
+    weight_decay: float = MISSING
+    embedding_decay: float = MISSING
+    warmup_fraction: float = MISSING
+    schedule: ScheduleKind = MISSING
+
+
+@dataclass
+class TrainerConfig:
+    """Devices, length and precision of the training."""
+
+    max_epochs: int = MISSING
+    max_time: str | None = None  # DD:HH:MM:SS
+    accelerator: Accelerator = MISSING
+    devices: int = MISSING
+    precision: Precision = MISSING
+    gradient_clip_norm: float = MISSING
+    threads: int | None = None
+    keep_freed_memory: bool = MISSING
+    log_every_n_steps: int = MISSING
+    limit_train_batches: int | None = None
+    limit_val_batches: int | None = None
+    progress_bar: bool | None = None  # null: only on a terminal
+
+
+@dataclass
+class LoggerConfig:
+    """Where to log besides `metrics.csv`."""
+
+    name: LoggerName = MISSING
+    project: str = MISSING
+    entity: str | None = None
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class CallbacksConfig:
+    """Early stopping and checkpoints, both on `valid/perplexity`."""
+
+    early_stopping: bool = MISSING
+    patience: int = MISSING
+    min_delta: float = MISSING
+    save_last: bool = MISSING
+
+
+@dataclass
+class TrainConfig:
+    """Root of `conf/train.yaml`."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    tokenizer: dict[str, Any] = MISSING
+    model: ModelConfig = field(default_factory=ModelConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
+    seed: int = MISSING
+    average_strands: bool = MISSING
+    ckpt_path: str | None = None
+    run_name: str = MISSING
+    runs_dir: str = MISSING
+    allowed_packages: list[str] = MISSING
+
+
+@dataclass
+class BaselineConfig:
+    """The k-mer logistic regression."""
+
+    contexts_bp: list[int] = MISSING
+    penalty_choice: PenaltyChoice = MISSING
+    cache_dir: str | None = None
+
+
+@dataclass
+class ScoringConfig:
+    """Which tasks are scored, and in which batches."""
+
+    min_positive_rate: float = MISSING
+    batch_size: int = MISSING
+    accelerator: Accelerator = MISSING
+    threads: int | None = None
+    average_strands: bool | None = None  # null: as in training
+
+
+@dataclass
+class ProtocolConfig:
+    """Thresholds and the baseline's penalty."""
+
+    name: ProtocolName = MISSING
+
+
+@dataclass
+class EvaluateDataConfig:
+    """The dataset, where it is not the one that the checkpoint names."""
+
+    path: str | None = None
+
+
+@dataclass
+class EvaluateConfig:
+    """Root of `conf/evaluate.yaml`."""
+
+    ckpt_path: str | None = None  # null: the best checkpoint of the newest run below runs_dir
+    runs_dir: str = MISSING
+    output_dir: str | None = None  # null: the checkpoint's run folder
+    data: EvaluateDataConfig = field(default_factory=EvaluateDataConfig)
+    evaluate: ScoringConfig = field(default_factory=ScoringConfig)
+    baseline: BaselineConfig = field(default_factory=BaselineConfig)
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    allowed_packages: list[str] = MISSING
+
+
+@dataclass
+class SplitsConfig:
+    """Regions ("chr20:40,000,000-48,000,000") or whole chromosomes ("chr8") of each split."""
+
+    valid: list[str] = MISSING
+    test: list[str] = MISSING
+    buffer_bp: int = MISSING
+
+
+@dataclass
+class PrepareConfig:
+    """Root of `conf/prepare.yaml`."""
+
+    fasta: str = MISSING
+    manifest: str = MISSING
+    output: str = MISSING
+    genome_build: str = MISSING
+    bin_bp: int = MISSING
+    min_coverage: float = MISSING
+    min_positives: int = MISSING
+    window_bp: int = MISSING
+    n_policy: NPolicyName = MISSING
+    end_policy: EndPolicyName = MISSING
+    blacklist: str | None = None
+    splits: SplitsConfig = field(default_factory=SplitsConfig)
+    background_per_positive: float = MISSING
+    seed: int = MISSING
+    strict: bool = MISSING
+    overwrite: bool = MISSING
+    progress_bar: bool | None = None  # null: only on a terminal

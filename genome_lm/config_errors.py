@@ -1,0 +1,87 @@
+"""One line for a mistyped key or value: which one, and what is possible."""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Sequence
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from genome_lm.config_files import config_dir
+from genome_lm.errors import UserError
+
+_UNKNOWN_KEY = re.compile(r"Could not (?:override|append|delete)[^']*'([^']+)'")
+
+
+def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
+    """The message of a Hydra or OmegaConf error in one line, with what would have been possible.
+
+    Args:
+        error: what was raised while composing or reading the configuration.
+        command: `train`, `evaluate` or `prepare`.
+        arguments: the command line; its choices of groups decide which keys exist.
+    """
+    message = str(error)
+    found = _UNKNOWN_KEY.search(message)
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OmegaConfBaseException):
+        cause = cause.__cause__
+    if "not in struct" in f"{message} {cause}" or (found and "not in '" in f"{message} {cause}"):
+        key = found.group(1) if found else getattr(cause, "full_key", None)
+        if key:
+            return _unknown_key(str(key), command, arguments)
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        return f"{cause.full_key}: {str(cause).splitlines()[0]}"
+    lines = message.partition("Config search path")[0].partition("See https")[0].splitlines()
+    return " ".join(line.strip() for line in lines if line.strip())
+
+
+def _unknown_key(key: str, command: str, arguments: Sequence[str]) -> str:
+    """Names the keys that exist where `key` was looked for."""
+    key = key.partition("@")[0].replace("/", ".")
+    # Only choices of groups (no dot before "=") can change which keys exist; bad ones were reported before.
+    groups = [
+        argument
+        for argument in arguments
+        if re.fullmatch(r"[a-z_/]+=[\w/]+", argument) and (config_dir() / argument.partition("=")[0]).is_dir()
+    ]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        node = compose(command, overrides=groups)
+    parent = ""
+    for part in key.split(".")[:-1]:
+        below = OmegaConf.select(node, part)
+        if not isinstance(below, DictConfig):
+            break
+        node, parent = below, f"{parent}{part}."
+    names = sorted(str(name) for name in node)
+    if not parent:
+        names = sorted({*names, *(path.name for path in config_dir().iterdir() if path.is_dir())} - {"hydra"})
+    wrong = key[len(parent) :].partition(".")[0]
+    close = difflib.get_close_matches(wrong, names, n=1)
+    hint = f"did you mean {parent}{close[0]}? " if close else ""
+    where = f"in {parent.rstrip('.')}" if parent else "at the top level"
+    return f"{parent}{wrong} does not exist; {hint}possible {where}: {', '.join(names)}"
+
+
+def refuse_added_keys(config: DictConfig, parent: str = "") -> None:
+    """Refuse keys that +key=value added where the configuration has none of that name.
+
+    Raises:
+        UserError: the first such key, and the keys that exist beside it.
+    """
+    declared = OmegaConf.get_type(config)
+    if not dataclasses.is_dataclass(declared):  # arguments of a class: checked against its constructor
+        return
+    known = [field.name for field in dataclasses.fields(declared)]
+    for name in config:
+        if name not in known:
+            raise UserError(
+                f"{parent}{name} does not exist; possible {f'in {parent[:-1]}' if parent else 'at the top level'}: "
+                f"{', '.join(sorted(known))}"
+            )
+        if isinstance(below := config._get_node(name), DictConfig):
+            refuse_added_keys(below, f"{parent}{name}.")

@@ -1,0 +1,106 @@
+"""Pooling of the states over the sequence, and the multitask head that all encoders share."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from genome_lm.choices import HeadKind, PoolingKind
+from genome_lm.errors import UserError
+
+
+class Pooling(nn.Module):
+    """One vector a sequence, by one or several poolings whose results are concatenated.
+
+    `last` is the encoder's final state (for a backward direction the state at position 0), `mean` and `max`
+    run over the tokens, and `attention` is the weighted mean with weights softmax(v . tanh(W s_t)), the
+    additive attention of Bahdanau et al. (2015) with a learned query.
+
+    Args:
+        kinds: the poolings, in the order of concatenation.
+        width: features of a state.
+
+    Raises:
+        UserError: no pooling, an unknown one, or one given twice.
+    """
+
+    def __init__(self, kinds: Sequence[PoolingKind], width: int) -> None:
+        super().__init__()
+        if not kinds or len(set(kinds)) != len(kinds) or any(kind not in set(PoolingKind) for kind in kinds):
+            raise UserError(
+                f"head.pooling is {[str(kind) for kind in kinds]}; expected one or more, each once, "
+                f"of {', '.join(PoolingKind)}"
+            )
+        self.kinds = tuple(PoolingKind(kind) for kind in kinds)
+        self.width = width * len(self.kinds)
+        self.score: nn.Module | None = None
+        if PoolingKind.attention in self.kinds:
+            self.score = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
+
+    def forward(self, states: Tensor, final: Tensor) -> Tensor:
+        """Pool states, float [batch, length, width], and final state [batch, width] to [batch, self.width]."""
+        pooled = []
+        for kind in self.kinds:
+            if kind is PoolingKind.last:
+                pooled.append(final)
+            elif kind is PoolingKind.mean:
+                pooled.append(states.mean(dim=1))
+            elif kind is PoolingKind.max:
+                pooled.append(states.amax(dim=1))
+            else:
+                assert self.score is not None
+                weights = torch.softmax(self.score(states), dim=1)
+                pooled.append((weights * states).sum(dim=1))
+        return torch.cat(pooled, dim=-1)
+
+
+class MultitaskHead(nn.Module):
+    """A linear layer to one logit a task, shared in form by all encoders.
+
+    With `two_way_softmax` every task has two outputs, as in the report (Zhang and Kamath 2016); their
+    difference is the logit, since softmax([a, b])[1] = sigmoid(b - a), and the cross-entropy is the same.
+
+    Args:
+        width: features of the pooled vector.
+        positive_rate: float [n_tasks], the training rate of positives, at which the bias starts, so that an
+            untrained head predicts close to the prior. Rates are kept within [1e-6, 1 - 1e-6].
+        kind: one logit or two a task.
+        dropout: probability of dropping a feature of the pooled vector.
+
+    Raises:
+        UserError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        positive_rate: Tensor,
+        kind: HeadKind = HeadKind.one_logit,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if kind not in set(HeadKind):
+            raise UserError(f"head.kind is {kind!r}; expected {' or '.join(HeadKind)}")
+        if not 0 <= dropout < 1:
+            raise UserError(f"head.dropout is {dropout}; expected 0 <= dropout < 1")
+        self.kind = kind
+        self.n_tasks = len(positive_rate)
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(width, self.n_tasks * (1 if kind == HeadKind.one_logit else 2))
+        prior = torch.logit(positive_rate.double().clamp(1e-6, 1 - 1e-6)).float()
+        with torch.no_grad():
+            self.linear.bias.copy_(
+                prior if kind == HeadKind.one_logit else torch.stack([-prior / 2, prior / 2], dim=1).flatten()
+            )
+
+    def class_logits(self, pooled: Tensor) -> Tensor:
+        """The linear layer's outputs, float [batch, n_tasks, 1 or 2]."""
+        outputs: Tensor = self.linear(self.dropout(pooled))
+        return outputs.view(len(pooled), self.n_tasks, -1)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Logits of the positive class, float [batch, n_tasks], of pooled vectors [batch, width]."""
+        outputs = self.class_logits(pooled)
+        if self.kind == HeadKind.one_logit:
+            return outputs[..., 0]
+        return outputs[..., 1] - outputs[..., 0]

@@ -1,0 +1,159 @@
+"""The one LightningModule: any network with multitask logits, one step shared by training and evaluation."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from genome_lm.choices import OptimizerKind, ScheduleKind
+from genome_lm.dataset.datamodule import Batch
+from genome_lm.dna import N_CODE
+from genome_lm.errors import UserError
+from genome_lm.metrics import MeanCrossEntropy, prior_logits
+from genome_lm.network import Network
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """How the weights are changed.
+
+    `learning_rate` is reached after a linear warm-up over `warmup_fraction` of all steps and then kept or
+    lowered to zero by a half cosine. `weight_decay` applies to matrices, not to biases; `embedding_decay`
+    to the tokenizer's tables.
+    """
+
+    name: OptimizerKind = OptimizerKind.adamw
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    embedding_decay: float = 0.01
+    warmup_fraction: float = 0.1
+    schedule: ScheduleKind = ScheduleKind.cosine
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a value out of range."""
+        for name, holds, expected in (
+            ("learning_rate", 0 < self.learning_rate < math.inf, "more than 0"),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more"),
+            ("embedding_decay", 0 <= self.embedding_decay < math.inf, "0 or more"),
+            ("warmup_fraction", 0 <= self.warmup_fraction < 1, "0 or more and less than 1"),
+        ):
+            if not holds:
+                raise UserError(f"optimizer.{name} is {getattr(self, name)}; expected {expected}")
+
+
+def reverse_complement(codes: Tensor) -> Tensor:
+    """Reverse complement of base codes, uint8 [batch, length_bp], on any device."""
+    flipped = codes.flip(-1)
+    return torch.where(flipped == N_CODE, flipped, 3 - flipped)
+
+
+class MultitaskModule(L.LightningModule):
+    """Trains a network by the mean binary cross-entropy over tasks and examples.
+
+    Logs `train/perplexity`, `valid/perplexity` and `valid/prior_perplexity`: exp of the mean cross-entropy
+    in nats over all tasks trained on and all examples of the split, of the network and of the constant
+    prediction of the training rates. The training figure is taken while the weights change and with dropout.
+
+    Args:
+        network: base codes to logits.
+        positive_rate: float64 [n_tasks], training rate of positives.
+        optimizer: how the weights are changed.
+        average_strands: whether evaluation averages the logits of both strands.
+        description: plain dict that makes the checkpoint self-describing; saved under the key "genome_lm".
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        positive_rate: Tensor,
+        optimizer: OptimizerSettings,
+        *,
+        average_strands: bool,
+        description: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.optimizer_settings = optimizer
+        self.average_strands = average_strands
+        self.description = description
+        prior = torch.as_tensor(prior_logits(positive_rate.double().cpu().numpy()), dtype=torch.float32)
+        self.register_buffer("prior", prior, persistent=False)
+        self.train_loss = MeanCrossEntropy()
+        self.valid_loss = MeanCrossEntropy()
+        self.valid_prior_loss = MeanCrossEntropy()
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Logits, float32 [batch, n_tasks], of base codes, uint8 [batch, length_bp]."""
+        logits: Tensor = self.network(codes).float()
+        if self.average_strands and not self.training:
+            logits = (logits + self.network(reverse_complement(codes)).float()) / 2
+        return logits
+
+    def _step(self, batch: Batch, metric: MeanCrossEntropy) -> Tensor:
+        logits = self(batch.codes)
+        metric.update(logits, batch.labels)
+        return nn.functional.binary_cross_entropy_with_logits(logits, batch.labels.to(logits.dtype))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = self._step(batch, self.train_loss)
+        self.log("train/loss", loss, batch_size=len(batch.codes))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step(batch, self.valid_loss)
+        self.valid_prior_loss.update(self.get_buffer("prior").expand(len(batch.labels), -1), batch.labels)
+
+    def on_validation_epoch_end(self) -> None:
+        # Sums are reduced over ranks inside compute(), so that the same value is logged on each of them.
+        self.log("valid/perplexity", self.valid_loss.compute().exp(), prog_bar=True)
+        self.log("valid/prior_perplexity", self.valid_prior_loss.compute().exp())
+        self.valid_loss.reset()
+        self.valid_prior_loss.reset()
+        if self.train_loss.update_called:  # not when validating alone
+            self.log("train/perplexity", self.train_loss.compute().exp())
+            self.train_loss.reset()
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        logits: Tensor = self(batch.codes)
+        return logits
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        settings = self.optimizer_settings
+        tables = {id(parameter) for parameter in self.network.tokenizer.parameters()}
+        decayed: list[nn.Parameter] = []
+        plain: list[nn.Parameter] = []
+        for parameter in self.network.parameters():
+            if id(parameter) not in tables:
+                (decayed if parameter.ndim > 1 else plain).append(parameter)
+        groups = [
+            {"params": decayed, "weight_decay": settings.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        if tables:
+            groups.append(
+                {
+                    "params": list(self.network.tokenizer.parameters()),
+                    "weight_decay": settings.embedding_decay,
+                }
+            )
+        kind = torch.optim.AdamW if settings.name is OptimizerKind.adamw else torch.optim.Adam
+        optimizer = kind(groups, lr=settings.learning_rate, fused=True)
+        total = int(self.trainer.estimated_stepping_batches)
+        warmup = round(settings.warmup_fraction * total)
+
+        def factor(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / warmup
+            if settings.schedule is ScheduleKind.constant:
+                return 1.0
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["genome_lm"] = self.description

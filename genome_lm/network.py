@@ -1,0 +1,40 @@
+"""Tokenizer, encoder, pooling and head as one network from base codes to logits."""
+
+from torch import Tensor, nn
+
+from genome_lm.encoders.base import Encoder
+from genome_lm.heads import MultitaskHead, Pooling
+from genome_lm.tokenizers import Tokenizer
+
+
+class Network(nn.Module):
+    """Logits of all tasks from base codes.
+
+    Args:
+        tokenizer: base codes to token features.
+        encoder: token features to states; its input width is the tokenizer's width.
+        pooling: states to one vector.
+        head: vector to logits.
+        input_dropout: probability of dropping a feature of a token.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        encoder: Encoder,
+        pooling: Pooling,
+        head: MultitaskHead,
+        input_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.input_dropout = nn.Dropout(input_dropout)
+        self.encoder = encoder
+        self.pooling = pooling
+        self.head = head
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Logits, float [batch, n_tasks], of base codes, uint8 [batch, length_bp]."""
+        states, final = self.encoder(self.input_dropout(self.tokenizer(codes)))
+        logits: Tensor = self.head(self.pooling(states, final))
+        return logits

@@ -1,0 +1,123 @@
+"""From base codes to embedded tokens, on the device that holds the batch.
+
+Every tokenizer maps uint8 base codes [batch, length_bp] to floats [batch, tokens, width].
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from genome_lm.dna import N_CODE
+from genome_lm.errors import UserError
+
+
+class Tokenizer(nn.Module, ABC):
+    """Interface of the tokenizers.
+
+    Attributes:
+        width: features per token.
+        min_bp: the shortest sequence that gives a token.
+    """
+
+    width: int
+    min_bp: int
+
+    @abstractmethod
+    def forward(self, codes: Tensor) -> Tensor:
+        """Embed base codes, uint8 [batch, length_bp], as floats [batch, tokens, width]."""
+
+
+class OneHotTokenizer(Tokenizer):
+    """One token a base, four indicator features (A, C, G, T); N is all zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.width = 4
+        self.min_bp = 1
+        self.register_buffer("rows", torch.eye(5, 4), persistent=False)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        rows: Tensor = self.get_buffer("rows")
+        return nn.functional.embedding(codes.int(), rows)
+
+
+class CharacterTokenizer(Tokenizer):
+    """One token a base, a learned embedding of A, C, G, T and N (the report used width 2)."""
+
+    def __init__(self, width: int = 2) -> None:
+        super().__init__()
+        if width < 1:
+            raise UserError(f"tokenizer.width is {width}; expected at least 1")
+        self.width = width
+        self.min_bp = 1
+        self.embedding = nn.Embedding(5, width)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        embedded: Tensor = self.embedding(codes.int())
+        return embedded
+
+
+class KmerTokenizer(Tokenizer):
+    """Genomic words: learned embeddings of k-mers, one token for every `words_per_token` of them.
+
+    Words start every `stride` bp. A token is the sum of the embeddings of its words divided by the square
+    root of their number, so that its scale does not depend on `words_per_token`; the last token may hold
+    fewer words. With `words_per_token` = 1 and `stride` = k the words do not overlap, as in text; with
+    `stride` = 1 and several words a token is a bag of all k-mers that start in a stretch of the sequence,
+    which shortens the recurrence by that factor and loses no word. Every word that contains an N is one
+    and the same unknown word.
+
+    Args:
+        k: word length, bp (1 to 10).
+        stride: distance between the starts of neighbouring words, bp.
+        words_per_token: words summed into one token.
+        width: features per token.
+
+    Raises:
+        UserError: an argument is out of range.
+    """
+
+    def __init__(self, k: int = 6, stride: int = 1, words_per_token: int = 1, width: int = 64) -> None:
+        super().__init__()
+        if not 1 <= k <= 10:
+            raise UserError(f"tokenizer.k is {k}; expected 1 to 10 (the table has 4^k rows)")
+        for name, value in (("stride", stride), ("words_per_token", words_per_token), ("width", width)):
+            if value < 1:
+                raise UserError(f"tokenizer.{name} is {value}; expected at least 1")
+        self.k = k
+        self.stride = stride
+        self.words_per_token = words_per_token
+        self.width = width
+        self.min_bp = k
+        self.unknown = 4**k
+        self.padding = 4**k + 1
+        self.embedding = nn.EmbeddingBag(4**k + 2, width, mode="sum", padding_idx=self.padding)
+        nn.init.normal_(self.embedding.weight, std=1.0)
+        with torch.no_grad():
+            self.embedding.weight[self.padding].zero_()
+
+    def words(self, codes: Tensor) -> Tensor:
+        """Word ids, int32 [batch, words]: base-4 value of the k-mer, or the unknown word's id."""
+        if codes.shape[-1] < self.k:
+            raise UserError(
+                f"a sequence of {codes.shape[-1]} bp is shorter than one word; "
+                f"expected at least tokenizer.k = {self.k} bp"
+            )
+        n_starts = codes.shape[-1] - self.k + 1
+        codes = codes.int()
+        ids = torch.zeros_like(codes[:, :n_starts])
+        unknown = torch.zeros_like(ids, dtype=torch.bool)
+        is_n = codes == N_CODE
+        for offset in range(self.k):
+            ids = ids * 4 + codes[:, offset : offset + n_starts]
+            unknown |= is_n[:, offset : offset + n_starts]
+        return ids.masked_fill(unknown, self.unknown)[:, :: self.stride]
+
+    def forward(self, codes: Tensor) -> Tensor:
+        ids = self.words(codes)
+        batch, n_words = ids.shape
+        tokens = -(-n_words // self.words_per_token)
+        ids = nn.functional.pad(ids, (0, tokens * self.words_per_token - n_words), value=self.padding)
+        summed: Tensor = self.embedding(ids.reshape(batch * tokens, self.words_per_token))
+        return summed.view(batch, tokens, self.width) * self.words_per_token**-0.5
