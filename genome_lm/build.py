@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from genome_lm.checkpoint import Description
+from genome_lm.checkpoint import Checkpoint, Description
 from genome_lm.config import DataConfig, OptimizerConfig
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.datamodule import GenomeDataModule
@@ -82,25 +82,23 @@ def network_from(description: Description, allowed_packages: Sequence[str]) -> N
         tokenizer,
         encoder,
         pooling,
-        MultitaskHead(pooling.width, rate, head["kind"], head["dropout"]),
+        MultitaskHead(pooling.width, rate, head["kind"], head["dropout"], head["norm"]),
         input_dropout=input_dropout,
     )
 
 
-def network_with_weights(
-    description: Description, weights: dict[str, Tensor], allowed_packages: Sequence[str], checkpoint: Path
-) -> Network:
+def network_with_weights(checkpoint: Checkpoint, allowed_packages: Sequence[str]) -> Network:
     """The trained network of a checkpoint.
 
     Raises:
         UserError: as `network_from`; or the weights do not fit the network that the checkpoint describes.
     """
-    network = network_from(description, allowed_packages)
+    network = network_from(checkpoint.description, allowed_packages)
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(checkpoint.weights)
     except RuntimeError as error:
         raise UserError(
-            f"checkpoint {checkpoint} is damaged: its weights do not fit the network that it describes; "
+            f"checkpoint {checkpoint.path} is damaged: its weights do not fit the network that it describes; "
             "copy it again or train anew"
         ) from error
     return network

@@ -57,6 +57,16 @@ class Description:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was read of a checkpoint file."""
+
+    path: Path
+    description: Description
+    weights: dict[str, Tensor]  # of the network
+    epochs: int  # trained, the last one perhaps in part
+
+
 _TYPES: dict[str, type] = {
     "version": int,
     "genome_lm_version": str,
@@ -73,10 +83,11 @@ _TYPES: dict[str, type] = {
     "config": dict,
 }
 _TASK_COLUMNS = ("id", "cell", "target", "treatment", "group")
+_HEAD_KEYS = {"pooling", "norm", "kind", "dropout", "input_dropout"}
 
 
-def read_checkpoint(path: Path) -> tuple[Description, dict[str, Tensor]]:
-    """The description and the network's weights of a checkpoint.
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read and check a checkpoint.
 
     Raises:
         UserError: the file is missing, damaged, not a checkpoint of genome_lm, holds objects other than plain
@@ -108,7 +119,15 @@ def read_checkpoint(path: Path) -> tuple[Description, dict[str, Tensor]]:
         ) from error
     if not isinstance(content, dict) or not isinstance(content.get(KEY), dict):
         raise UserError(f"{path} is not a checkpoint of genome_lm; give one written by `genome-lm train`")
-    return _description(content[KEY], path), _weights(content.get("state_dict"), path)
+    epoch = content.get("epoch")
+    if not isinstance(epoch, int):
+        raise UserError(f"checkpoint {path} is damaged: it names no epoch; copy it again or train anew")
+    return Checkpoint(
+        path=path,
+        description=_description(content[KEY], path),
+        weights=_weights(content.get("state_dict"), path),
+        epochs=epoch + 1,
+    )
 
 
 def _description(raw: dict[str, Any], path: Path) -> Description:
@@ -121,6 +140,8 @@ def _description(raw: dict[str, Any], path: Path) -> Description:
     names = [field.name for field in fields(Description)]
     wrong = [name for name in names if not isinstance(raw.get(name), _TYPES[name])]
     tasks = raw.get("tasks")
+    if not wrong and set(raw["head"]) != _HEAD_KEYS:
+        wrong = ["head"]
     if not wrong and isinstance(tasks, dict):
         lengths = {
             len(tasks[column]) if isinstance(tasks.get(column), list) else -1 for column in _TASK_COLUMNS

@@ -64,6 +64,11 @@ def evaluate() -> None:
 
 
 def _train(config: DictConfig, run_dir: Path) -> float:
+    if HydraConfig.get().mode == RunMode.MULTIRUN and config.trainer.devices > 1:
+        raise UserError(  # Lightning would start the whole sweep again in each further rank
+            f"trainer.devices is {config.trainer.devices}; a sweep (-m) trains each job on 1 device: "
+            "start one run a configuration instead"
+        )
     from genome_lm.commands.train import train as job
 
     return job(OmegaConf.to_object(config), run_dir, sys.stderr.isatty()).valid_perplexity  # type: ignore[arg-type]
@@ -95,11 +100,13 @@ def _run(command: str, arguments: Sequence[str]) -> None:
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="prepare_schema", node=PrepareConfig)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and leaving by itself
+    command_line = sys.argv
     sys.argv = [sys.argv[0], *arguments]
     # The result stays where a thread of Hydra's cannot lose it: Hydra prints failures of single runs twice.
     failures: list[UserError] = []
 
     def task(config: DictConfig) -> float | None:
+        sys.argv = command_line  # Lightning starts further ranks by it
         return _job(command, config, failures)
 
     SweepTable.failed = 0
@@ -109,6 +116,10 @@ def _run(command: str, arguments: Sequence[str]) -> None:
         _leave(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         _leave(explain(error, command, arguments))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _leave(f"cannot use {error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from genome_lm.choices import HeadKind, OptimizerKind, PoolingKind, ScheduleKind
+from genome_lm.choices import HeadKind, NormKind, OptimizerKind, PoolingKind, ScheduleKind
 
 
 class Accelerator(StrEnum):
@@ -18,7 +18,6 @@ class Accelerator(StrEnum):
     auto = "auto"
     cpu = "cpu"
     gpu = "gpu"
-    mps = "mps"
 
 
 class Precision(StrEnum):
@@ -99,9 +98,10 @@ class ModelConfig:
 
 @dataclass
 class HeadConfig:
-    """Dropout before and after the encoder, pooling, and outputs per task."""
+    """Dropout before and after the encoder, pooling, normalisation, and outputs per task."""
 
     pooling: list[PoolingKind] = MISSING
+    norm: NormKind = MISSING
     kind: HeadKind = MISSING
     dropout: float = MISSING
     input_dropout: float = MISSING

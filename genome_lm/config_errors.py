@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -50,7 +51,10 @@ def _unknown_key(key: str, command: str, arguments: Sequence[str]) -> str:
     ]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        node = compose(command, overrides=groups)
+        try:
+            node = compose(command, overrides=groups)
+        except HydraException:  # a choice of the user's own, from --config-dir
+            node = compose(command)
     parent = ""
     for part in key.split(".")[:-1]:
         below = OmegaConf.select(node, part)
@@ -77,11 +81,9 @@ def refuse_added_keys(config: DictConfig, parent: str = "") -> None:
     if not dataclasses.is_dataclass(declared):  # arguments of a class: checked against its constructor
         return
     known = [field.name for field in dataclasses.fields(declared)]
-    for name in config:
+    where = f"in {parent[:-1]}" if parent else "at the top level"
+    for name in map(str, config):
         if name not in known:
-            raise UserError(
-                f"{parent}{name} does not exist; possible {f'in {parent[:-1]}' if parent else 'at the top level'}: "
-                f"{', '.join(sorted(known))}"
-            )
+            raise UserError(f"{parent}{name} does not exist; possible {where}: {', '.join(sorted(known))}")
         if isinstance(below := config._get_node(name), DictConfig):
             refuse_added_keys(below, f"{parent}{name}.")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from genome_lm.choices import HeadKind, PoolingKind
+from genome_lm.choices import HeadKind, NormKind, PoolingKind
 from genome_lm.errors import UserError
 
 
@@ -38,7 +38,7 @@ class Pooling(nn.Module):
             self.score = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
 
     def forward(self, states: Tensor, final: Tensor) -> Tensor:
-        """Pool states, float [batch, length, width], and final state [batch, width] to [batch, self.width]."""
+        """Pool states, float [batch, length, width], and final state [batch, width]: [batch, self.width]."""
         pooled = []
         for kind in self.kinds:
             if kind is PoolingKind.last:
@@ -65,6 +65,9 @@ class MultitaskHead(nn.Module):
         positive_rate: float [n_tasks], the training rate of positives, at which the bias starts, so that an
             untrained head predicts close to the prior. Rates are kept within [1e-6, 1 - 1e-6].
         kind: one logit or two a task.
+        norm: `batch` standardises each pooled feature over the batch (Ioffe and Szegedy 2015) before dropout.
+            What tells windows apart is small beside what they share, in means over many words above all;
+            standardised, the head learns from it at once, as a regression on standardised counts does.
         dropout: probability of dropping a feature of the pooled vector.
 
     Raises:
@@ -77,14 +80,18 @@ class MultitaskHead(nn.Module):
         positive_rate: Tensor,
         kind: HeadKind = HeadKind.one_logit,
         dropout: float = 0.0,
+        norm: NormKind = NormKind.none,
     ) -> None:
         super().__init__()
         if kind not in set(HeadKind):
             raise UserError(f"head.kind is {kind!r}; expected {' or '.join(HeadKind)}")
+        if norm not in set(NormKind):
+            raise UserError(f"head.norm is {norm!r}; expected {' or '.join(NormKind)}")
         if not 0 <= dropout < 1:
             raise UserError(f"head.dropout is {dropout}; expected 0 <= dropout < 1")
         self.kind = kind
         self.n_tasks = len(positive_rate)
+        self.norm = nn.BatchNorm1d(width) if norm == NormKind.batch else None
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(width, self.n_tasks * (1 if kind == HeadKind.one_logit else 2))
         prior = torch.logit(positive_rate.double().clamp(1e-6, 1 - 1e-6)).float()
@@ -95,8 +102,19 @@ class MultitaskHead(nn.Module):
 
     def class_logits(self, pooled: Tensor) -> Tensor:
         """The linear layer's outputs, float [batch, n_tasks, 1 or 2]."""
+        if self.norm is not None:
+            pooled = self._normalised(self.norm, pooled)
         outputs: Tensor = self.linear(self.dropout(pooled))
         return outputs.view(len(pooled), self.n_tasks, -1)
+
+    @staticmethod
+    def _normalised(norm: nn.BatchNorm1d, pooled: Tensor) -> Tensor:
+        if norm.training and len(pooled) == 1:  # one example has no spread: take the running statistics
+            return nn.functional.batch_norm(
+                pooled, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+            )
+        normalised: Tensor = norm(pooled)
+        return normalised
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Logits of the positive class, float [batch, n_tasks], of pooled vectors [batch, width]."""

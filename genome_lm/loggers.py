@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from genome_lm.config import LoggerConfig, LoggerName
 from genome_lm.errors import UserError
@@ -23,18 +23,16 @@ def loggers_from(config: LoggerConfig, run_name: str, run_dir: Path) -> list[Log
     return loggers
 
 
-def finish(loggers: list[Logger]) -> None:
+def finish(loggers: list[Logger], *, failed: bool) -> None:
     """End W&B's run, also after an error: otherwise the next job of a sweep would write into it."""
-    for each in loggers:
-        if type(each).__name__ == "WandbLogger":
-            import wandb
+    if any(isinstance(each, WandbLogger) for each in loggers):
+        import wandb
 
-            wandb.finish()
+        wandb.finish(exit_code=int(failed))
 
 
 def _wandb(config: LoggerConfig, run_name: str, run_dir: Path) -> Logger:
     import wandb
-    from lightning.pytorch.loggers import WandbLogger
 
     mode = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")
     return WandbLogger(
@@ -49,8 +47,6 @@ def _wandb(config: LoggerConfig, run_name: str, run_dir: Path) -> Logger:
 
 
 def _tensorboard(run_dir: Path) -> Logger:
-    from lightning.pytorch.loggers import TensorBoardLogger
-
     try:
         return TensorBoardLogger(run_dir, name="tensorboard", version="")
     except ModuleNotFoundError as error:

@@ -141,7 +141,9 @@ class MultitaskModule(L.LightningModule):
                 }
             )
         kind = torch.optim.AdamW if settings.name is OptimizerKind.adamw else torch.optim.Adam
-        optimizer = kind(groups, lr=settings.learning_rate, fused=True)
+        # In mixed precision Lightning refuses to clip the gradients of a fused optimizer.
+        fused = self.trainer.precision == "32-true"
+        optimizer = kind(groups, lr=settings.learning_rate, fused=fused)
         total = int(self.trainer.estimated_stepping_batches)
         warmup = round(settings.warmup_fraction * total)
 

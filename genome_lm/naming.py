@@ -1,14 +1,14 @@
 """Words for sets of tasks, so that every perplexity can name the one it runs over."""
 
 
-def task_set_name(n_tasks: int, n_all: int, min_positive_rate: float, *, restricted: bool = False) -> str:
+def task_set_name(n_tasks: int, n_all: int, min_positive_rate: float = 0.0, restriction: str = "") -> str:
     """Such as "374 of 560 tasks with >= 1% positives in train".
 
     Args:
         n_tasks: tasks in the set.
         n_all: tasks in the dataset.
-        min_positive_rate: least rate of positives in train.
-        restricted: whether ids or groups restrict the set further.
+        min_positive_rate: least rate of positives in train; 0 asks for none.
+        restriction: what else restricts the set, such as "chosen by id or group".
     """
     rate = f" with >= {100 * min_positive_rate:g}% positives in train" if min_positive_rate > 0 else ""
-    return f"{n_tasks} of {n_all} tasks{rate}{', chosen by id or group' if restricted else ''}"
+    return f"{n_tasks} of {n_all} tasks{rate}{f', {restriction}' if restriction else ''}"

@@ -13,11 +13,12 @@ from small_comparison import N_TASKS, SILENT_IN_VALID, small_dataset, small_pred
 
 from genome_lm.dataset.contents import Dataset
 from genome_lm.errors import UserError
-from genome_lm.evaluation.compare import Comparison, Protocol, compare, name_task_set
+from genome_lm.evaluation.compare import Comparison, Protocol, compare
 from genome_lm.evaluation.predictions import Predictions
 from genome_lm.evaluation.report import write_evaluation
 from genome_lm.evaluation.summary import OPTIMISTIC, summarise, to_json
 from genome_lm.evaluation.task_table import to_tsv
+from genome_lm.naming import task_set_name
 
 TASKS = np.arange(N_TASKS)
 
@@ -34,7 +35,7 @@ def rivals(dataset: Dataset) -> dict[str, Predictions]:
 
 @pytest.fixture(scope="module")
 def comparison(dataset: Dataset, rivals: dict[str, Predictions]) -> Comparison:
-    return compare(dataset, rivals, TASKS, name_task_set(5, 8, 0.01))
+    return compare(dataset, rivals, TASKS, task_set_name(5, 8, 0.01))
 
 
 def strict(text: str) -> dict:
@@ -330,4 +331,4 @@ def test_a_partial_prediction_is_said(dataset, rivals):
     [(0.01, "374 of 560 tasks with >= 1% positives in train"), (0, "374 of 560 tasks")],
 )
 def test_task_sets_are_named(rate, name):
-    assert name_task_set(374, 560, rate) == name
+    assert task_set_name(374, 560, rate) == name

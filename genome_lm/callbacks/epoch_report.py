@@ -45,8 +45,7 @@ class EpochReport(L.Callback):
     ) -> None:
         self.windows += len(batch[0]) * trainer.world_size
         self._step_ended = time.perf_counter()
-        if batch_idx + 1 == trainer.num_training_batches:
-            self.seconds = self._step_ended - self._epoch_started
+        self.seconds = self._step_ended - self._epoch_started  # each step: max_time may end an epoch early
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking or not self.windows:

@@ -14,11 +14,12 @@ from genome_lm.baseline.penalty import PenaltyChoice
 from genome_lm.baseline.result import BaselineFit
 from genome_lm.build import dataset_from, network_with_weights
 from genome_lm.checkpoint import Description, read_checkpoint
-from genome_lm.config import Accelerator, BaselineConfig, EvaluateConfig
+from genome_lm.commands.device import device_from
+from genome_lm.config import BaselineConfig, EvaluateConfig
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.errors import UserError
-from genome_lm.evaluation.compare import Protocol, compare
+from genome_lm.evaluation.compare import SCORED_SPLITS, Protocol, compare
 from genome_lm.evaluation.predict import predict_windows
 from genome_lm.evaluation.predictions import Predictions, prior_predictions, write_predictions
 from genome_lm.evaluation.report import write_evaluation
@@ -48,23 +49,30 @@ def evaluate(config: EvaluateConfig) -> float:
     if config.evaluate.batch_size < 1:
         raise UserError(f"evaluate.batch_size is {config.evaluate.batch_size}; expected at least 1")
     checkpoint = Path(config.ckpt_path) if config.ckpt_path else newest_checkpoint(Path(config.runs_dir))
-    description, weights = read_checkpoint(checkpoint)
+    saved = read_checkpoint(checkpoint)
+    description = saved.description
     dataset = _dataset(config, description, checkpoint)
     trained = trained_tasks(description, dataset, checkpoint)
-    tasks = _scored(config, dataset, trained)
-    task_set = task_set_name(len(tasks), len(dataset.tasks), config.evaluate.min_positive_rate)
+    wanted = choose_tasks(dataset, config.evaluate.min_positive_rate)
+    tasks = _scored(config, wanted, trained)
+    task_set = task_set_name(
+        len(tasks),
+        len(dataset.tasks),
+        config.evaluate.min_positive_rate,
+        "as far as trained on" if len(tasks) < len(wanted) else "",
+    )
     strands = (
         description.average_strands
         if config.evaluate.average_strands is None
         else config.evaluate.average_strands
     )
-    device = _device(config.evaluate.accelerator)
+    device = device_from(config.evaluate.accelerator, "evaluate")
     folder = Path(config.output_dir) if config.output_dir else run_folder(checkpoint)
     logger.info("model     %s, %s", checkpoint, description.model_name)
     logger.info("tasks     %s", task_set)
     windows = np.flatnonzero(dataset.split > 0)
 
-    network = network_with_weights(description, weights, config.allowed_packages, checkpoint)
+    network = network_with_weights(saved, config.allowed_packages)
     started = time.perf_counter()
     logits = predict_windows(
         network,
@@ -143,11 +151,15 @@ def _dataset(config: EvaluateConfig, description: Description, checkpoint: Path)
                 "give the right one as data.path, or this one if you mean it"
             )
         logger.warning("data      %s is not the dataset that the checkpoint was trained on", dataset.path)
+    for split in SCORED_SPLITS:
+        if not len(dataset.windows_of(split)):
+            raise UserError(
+                f"dataset {dataset.path} has no {split} windows to score; prepare it with such a split"
+            )
     return dataset
 
 
-def _scored(config: EvaluateConfig, dataset: Dataset, trained: np.ndarray) -> np.ndarray:
-    wanted = choose_tasks(dataset, config.evaluate.min_positive_rate)
+def _scored(config: EvaluateConfig, wanted: np.ndarray, trained: np.ndarray) -> np.ndarray:
     tasks = np.intersect1d(wanted, trained)
     if not len(tasks):
         raise UserError(
@@ -160,16 +172,6 @@ def _scored(config: EvaluateConfig, dataset: Dataset, trained: np.ndarray) -> np
             len(wanted) - len(tasks),
         )
     return tasks
-
-
-def _device(accelerator: Accelerator) -> torch.device:
-    if accelerator is Accelerator.auto:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if accelerator is Accelerator.gpu and not torch.cuda.is_available():
-        raise UserError(
-            "evaluate.accelerator is gpu, but torch sees none; use evaluate.accelerator=auto or cpu"
-        )
-    return torch.device({Accelerator.gpu: "cuda", Accelerator.mps: "mps"}.get(accelerator, "cpu"))
 
 
 def _baselines(

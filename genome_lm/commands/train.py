@@ -13,20 +13,24 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from genome_lm import __version__
 from genome_lm.allocator import keep_freed_memory
 from genome_lm.atomic import write_text
-from genome_lm.build import datamodule_from, dataset_from, module_from
+from genome_lm.build import datamodule_from, dataset_from, module_from, network_with_weights
 from genome_lm.callbacks.epoch_report import EpochReport
 from genome_lm.callbacks.finite_loss import FiniteLoss
 from genome_lm.checkpoint import VERSION, Description, read_checkpoint
+from genome_lm.commands.device import device_from
+from genome_lm.commands.settings import check_settings
 from genome_lm.config import TrainConfig
 from genome_lm.dataset.contents import Dataset
+from genome_lm.dataset.datamodule import GenomeDataModule
 from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.errors import UserError
 from genome_lm.loggers import finish, loggers_from
+from genome_lm.module import MultitaskModule
 from genome_lm.naming import task_set_name
 
 logger = logging.getLogger(__name__)
@@ -68,17 +72,11 @@ def train(config: TrainConfig, run_dir: Path, interactive: bool) -> TrainResult:
     Raises:
         UserError: the configuration or the data cannot be used, or the loss stops being finite.
     """
-    trainer_config = config.trainer
-    if trainer_config.keep_freed_memory:
+    check_settings(config)
+    if config.trainer.keep_freed_memory:
         keep_freed_memory()
-    if trainer_config.threads is not None:
-        if trainer_config.threads < 1:
-            raise UserError(
-                f"trainer.threads is {trainer_config.threads}; expected at least 1, or null for all cores"
-            )
-        torch.set_num_threads(trainer_config.threads)
-    if config.seed < 0:
-        raise UserError(f"seed is {config.seed}; expected 0 or more")
+    if config.trainer.threads is not None:
+        torch.set_num_threads(config.trainer.threads)
     with warnings.catch_warnings():
         _silence(warnings)
         return _train(config, run_dir, interactive)
@@ -95,7 +93,7 @@ def _train(config: TrainConfig, run_dir: Path, interactive: bool) -> TrainResult
     module = module_from(description, config.optimizer, config.allowed_packages)
     parameters = sum(parameter.numel() for parameter in module.parameters())
     if config.ckpt_path is not None:
-        _check_resumable(Path(config.ckpt_path), description)
+        _check_resumable(config, description)
 
     write_text(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(description.config)))
     checkpoints = ModelCheckpoint(
@@ -124,6 +122,7 @@ def _train(config: TrainConfig, run_dir: Path, interactive: bool) -> TrainResult
             )
         )
     loggers = loggers_from(config.logger, config.run_name, run_dir)
+    failed = True
     try:
         for each in loggers:
             each.log_hyperparams(
@@ -138,19 +137,29 @@ def _train(config: TrainConfig, run_dir: Path, interactive: bool) -> TrainResult
         trainer = _trainer(config, run_dir, callbacks, loggers, interactive)
         _announce(config, dataset, description, parameters, run_dir)
         started = time.perf_counter()
-        trainer.fit(module, datamodule=datamodule, ckpt_path=config.ckpt_path)
+        _fit(trainer, module, datamodule, config.ckpt_path)
         seconds = time.perf_counter() - started
+        failed = False
     finally:
-        finish(loggers)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        finish(loggers, failed=failed)
     return _result(config, run_dir, description, checkpoints, report, parameters, seconds, trainer)
+
+
+def _fit(
+    trainer: L.Trainer, module: MultitaskModule, datamodule: GenomeDataModule, ckpt_path: str | None
+) -> None:
+    try:
+        trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path)
+    except SystemExit as error:  # how Lightning answers Ctrl-C
+        if trainer.interrupted:
+            raise KeyboardInterrupt from error
+        raise
 
 
 def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Description:
     """What the checkpoints of this run will say about themselves."""
     table = dataset.tasks.subset(tasks)
-    plain = OmegaConf.to_container(_as_node(config), resolve=True, enum_to_str=True)
+    plain = OmegaConf.to_container(OmegaConf.structured(config), resolve=True, enum_to_str=True)
     assert isinstance(plain, dict)
     settings: dict[str, Any] = {str(key): value for key, value in plain.items()}
     return Description(
@@ -173,8 +182,8 @@ def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Descri
         task_set=task_set_name(
             len(tasks),
             len(dataset.tasks),
-            config.data.min_positive_rate,
-            restricted=bool(config.data.tasks.ids or config.data.tasks.groups),
+            0.0 if config.data.tasks.ids else config.data.min_positive_rate,  # ids count whatever their rate
+            "chosen by id or group" if config.data.tasks.ids or config.data.tasks.groups else "",
         ),
         dataset={
             # The embedded dataset is found again wherever the package is installed.
@@ -187,42 +196,31 @@ def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Descri
     )
 
 
-def _as_node(config: TrainConfig) -> DictConfig:
-    return config if isinstance(config, DictConfig) else OmegaConf.structured(config)
-
-
-def _check_resumable(path: Path, description: Description) -> None:
-    """A checkpoint to go on from must hold the same network and the same tasks."""
-    saved, _ = read_checkpoint(path)
+def _check_resumable(config: TrainConfig, description: Description) -> None:
+    """A checkpoint to go on from must hold the same network and the same tasks, and leave epochs to train."""
+    saved = read_checkpoint(Path(str(config.ckpt_path)))
     for name in ("tasks", "encoder", "tokenizer", "head", "context_bp"):
-        if getattr(saved, name) != getattr(description, name):
+        if getattr(saved.description, name) != getattr(description, name):
             what = "other tasks" if name == "tasks" else f"another {name}"
             raise UserError(
-                f"checkpoint {path} was trained with {what} than this configuration; "
+                f"checkpoint {saved.path} was trained with {what} than this configuration; "
                 "repeat the settings of its config.yaml, or train anew without ckpt_path"
             )
+    network_with_weights(saved, config.allowed_packages)
+    if saved.epochs >= config.trainer.max_epochs:
+        raise UserError(
+            f"checkpoint {saved.path} has {saved.epochs} epochs behind it and trainer.max_epochs is "
+            f"{config.trainer.max_epochs}; give more to go on"
+        )
 
 
 def _trainer(
     config: TrainConfig, run_dir: Path, callbacks: list[L.Callback], loggers: list[Any], interactive: bool
 ) -> L.Trainer:
     settings = config.trainer
-    if settings.gradient_clip_norm < 0:
-        raise UserError(
-            f"trainer.gradient_clip_norm is {settings.gradient_clip_norm}; expected 0 (off) or more"
-        )
-    if settings.max_epochs < 1 or settings.devices < 1 or settings.log_every_n_steps < 1:
-        raise UserError(
-            f"trainer has max_epochs {settings.max_epochs}, devices {settings.devices} and "
-            f"log_every_n_steps {settings.log_every_n_steps}; expected at least 1 of each"
-        )
-    if settings.accelerator == "gpu" and not torch.cuda.is_available():
-        raise UserError(
-            "trainer.accelerator is gpu, but torch sees none; use trainer.accelerator=auto or cpu"
-        )
     return L.Trainer(
         default_root_dir=run_dir,
-        accelerator=str(settings.accelerator.value),
+        accelerator=device_from(settings.accelerator, "trainer").type,
         devices=settings.devices,
         precision=settings.precision.value,
         max_epochs=settings.max_epochs,

@@ -67,7 +67,7 @@ class Comparison:
     """Per-task scores of every predictor on validation and test."""
 
     tasks: TaskTable  # the tasks scored
-    task_set: str  # in words, as `name_task_set`
+    task_set: str  # in words, see `genome_lm.naming.task_set_name`
     protocol: Protocol
     genome_build: str
     dataset_checksum: str
@@ -116,13 +116,6 @@ def score(logits: np.ndarray, labels: np.ndarray, thresholds: np.ndarray) -> Sco
     )
 
 
-def name_task_set(n_scored: int, n_tasks: int, min_positive_rate: float) -> str:
-    """The task set in words, such as "374 of 560 tasks with >= 1% positives in train"."""
-    if min_positive_rate <= 0:
-        return f"{n_scored} of {n_tasks} tasks"
-    return f"{n_scored} of {n_tasks} tasks with >= {100 * min_positive_rate:g}% positives in train"
-
-
 def compare(
     dataset: Dataset,
     predictions: Mapping[str, Predictions],
@@ -136,7 +129,7 @@ def compare(
         predictions: by the name shown: "model", "baseline" and "prior", and any further rivals (such as the
             baseline at its best context).
         tasks: int64 [n_scored], dataset indices of the tasks to score.
-        task_set: those tasks in words, see `name_task_set`.
+        task_set: those tasks in words, see `genome_lm.naming.task_set_name`.
         protocol: where the thresholds come from.
 
     Raises:
