@@ -1,0 +1,147 @@
+"""Every encoder keeps the interface; the recurrent ones are what the literature describes."""
+
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+import genome_lm.encoders
+from genome_lm.build import part_from
+from genome_lm.config_files import config_dir
+from genome_lm.encoders.base import Encoder
+from genome_lm.encoders.recurrent import RecurrentEncoder
+from genome_lm.errors import UserError
+
+MODELS = sorted((config_dir() / "model").glob("*.yaml"))
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+
+
+def encoder_of(path: Path, width: int = 6) -> Encoder:
+    config = OmegaConf.to_container(OmegaConf.load(path).encoder)
+    return part_from("model.encoder", Encoder, config, (width,), ["genome_lm"]).eval()
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_contract(path):
+    """Shapes, types, gradients to every weight and input, and no influence of one sequence on another."""
+    torch.manual_seed(0)
+    encoder = encoder_of(path)
+    tokens = torch.randn(3, 9, 6, requires_grad=True)
+    states, final = encoder(tokens)
+    assert (states.shape, states.dtype) == ((3, 9, encoder.width), torch.float32)
+    assert (final.shape, final.dtype) == ((3, encoder.width), torch.float32)
+    (states.sum() + final.sum()).backward()
+    assert all(parameter.grad is not None for parameter in encoder.parameters())
+    assert tokens.grad.abs().sum(dim=2).all()
+    with torch.no_grad():
+        alone_states, alone_final = encoder(tokens[1:2])
+        torch.testing.assert_close(alone_states, states[1:2])
+        torch.testing.assert_close(alone_final, final[1:2])
+        assert encoder(tokens[:, :1])[0].shape == (3, 1, encoder.width)
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_the_file_is_named_by_the_model_and_names_every_argument(path):
+    config = OmegaConf.load(path)
+    assert config.name == path.stem
+    arguments = list(inspect.signature(type(encoder_of(path))).parameters)
+    assert arguments[0] == "input_width"
+    assert set(config.encoder) - {"_target_"} == set(arguments[1:])
+
+
+def test_every_encoder_of_the_package_has_a_file_in_conf():
+    used = {type(encoder_of(path)) for path in MODELS}
+    for module in pkgutil.iter_modules(genome_lm.encoders.__path__, "genome_lm.encoders."):
+        for _, found in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            if issubclass(found, Encoder) and found is not Encoder:
+                assert found in used
+
+
+@pytest.mark.parametrize(("cell", "gates"), GATES.items())
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_parameter_count(cell, gates, bidirectional, layers):
+    """Each layer and direction: a product with the input, one with the state, and two biases, per gate."""
+    directions, expected, width = 1 + bidirectional, 0, 3
+    for _ in range(layers):
+        expected += directions * gates * (5 * width + 5 * 5 + 2 * 5)
+        width = 5 * directions
+    assert count(RecurrentEncoder(3, cell, 5, layers, bidirectional)) == expected
+
+
+def test_parameter_count_of_the_report():
+    """Two bidirectional GRU layers of 128 over characters embedded in two dimensions."""
+    first, second = 3 * 128 * (2 + 128 + 2), 3 * 128 * (256 + 128 + 2)
+    assert count(RecurrentEncoder(2, "gru", 128, 2, bidirectional=True)) == 2 * (first + second) == 397_824
+
+
+@pytest.mark.parametrize("cell", GATES)
+def test_the_final_state_is_the_last_of_each_direction(cell):
+    torch.manual_seed(1)
+    encoder = RecurrentEncoder(3, cell, 4, num_layers=2, bidirectional=True).eval()
+    tokens = torch.randn(2, 7, 3)
+    states, final = encoder(tokens)
+    torch.testing.assert_close(final[:, :4], states[:, -1, :4])  # forward: after the last token
+    torch.testing.assert_close(final[:, 4:], states[:, 0, 4:])  # backward: after the first
+    hidden = encoder.recurrence(tokens)[1]
+    last = hidden[0] if cell == "lstm" else hidden  # of an LSTM h, not the cell state
+    torch.testing.assert_close(final, torch.cat([last[-2], last[-1]], dim=1))
+
+    forward = RecurrentEncoder(3, cell, 4, num_layers=2, bidirectional=False).eval()
+    states, final = forward(tokens)
+    torch.testing.assert_close(final, states[:, -1])
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_which_tokens_a_state_sees(bidirectional):
+    """Without a backward direction no state knows what follows."""
+    torch.manual_seed(2)
+    encoder = RecurrentEncoder(3, "gru", 4, num_layers=2, bidirectional=bidirectional)
+    tokens = torch.randn(1, 6, 3, requires_grad=True)
+    encoder(tokens)[0][0, 2].sum().backward()
+    seen = tokens.grad[0].abs().sum(dim=1) > 0
+    assert seen.tolist() == [True] * 3 + [bidirectional] * 3
+
+
+def test_a_gru_step_by_hand():
+    torch.manual_seed(3)
+    encoder = RecurrentEncoder(2, "gru", 3, num_layers=1, bidirectional=False)
+    kernel, tokens, state = encoder.recurrence, torch.randn(4, 2), torch.zeros(3)
+    expected = []
+    for token in tokens:
+        reset_in, update_in, new_in = (kernel.weight_ih_l0 @ token + kernel.bias_ih_l0).chunk(3)
+        reset_h, update_h, new_h = (kernel.weight_hh_l0 @ state + kernel.bias_hh_l0).chunk(3)
+        update = torch.sigmoid(update_in + update_h)
+        candidate = torch.tanh(new_in + torch.sigmoid(reset_in + reset_h) * new_h)
+        state = (1 - update) * candidate + update * state
+        expected.append(state)
+    torch.testing.assert_close(encoder(tokens[None])[0][0], torch.stack(expected))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cell": "gruu"}, r"model\.encoder\.cell is 'gruu'; expected rnn, gru or lstm"),
+        ({"hidden_size": 0}, "hidden_size 0"),
+        ({"num_layers": 0}, "num_layers 0"),
+        ({"dropout": 1.0}, "dropout is 1.0; expected 0 <= dropout < 1"),
+        ({"dropout": -0.1}, "dropout is -0.1"),
+    ],
+)
+def test_arguments_out_of_range(arguments, message):
+    with pytest.raises(UserError, match=message):
+        RecurrentEncoder(2, **arguments)
+
+
+def test_dropout_between_layers_is_kept():
+    assert RecurrentEncoder(2, dropout=0.3, num_layers=2).recurrence.dropout == 0.3
+    assert RecurrentEncoder(2, dropout=0.3, num_layers=1).recurrence.dropout == 0.0
