@@ -238,9 +238,9 @@ def counted_fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     made: list[int] = []
     real = fit_module._fit
 
-    def counting(dataset, tasks, task_ids, context_bp, settings, device):  # type: ignore[no-untyped-def]
+    def counting(dataset, tasks, task_ids, context_bp, settings, device, threads):  # type: ignore[no-untyped-def]
         made.append(context_bp)
-        return real(dataset, tasks, task_ids, context_bp, settings, device)
+        return real(dataset, tasks, task_ids, context_bp, settings, device, threads)
 
     monkeypatch.setattr(fit_module, "_fit", counting)
     return made

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from genome_lm.baseline import design, logistic
+from genome_lm.baseline import design, logistic, products
 from genome_lm.baseline.logistic import LogisticFit, fit_logistic
 from genome_lm.errors import UserError
 
@@ -151,7 +151,7 @@ def test_all_tasks_of_one_class_and_features_without_variance() -> None:
 def test_blocks_of_rows_and_tasks_do_not_change_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = problem("correlated")
     whole = fit_logistic(x, y, 1.0, tolerance=1e-13, dtype=torch.float64)
-    monkeypatch.setattr(design, "ROWS_PER_BLOCK", 37)
+    monkeypatch.setattr(products, "ROWS_PER_BLOCK", 37)
     monkeypatch.setattr(design, "IN_MEMORY_BYTES", 0)
     monkeypatch.setattr(logistic, "LOGIT_BYTES", 4 * N_ROWS * 8 * 2)
     blocked = fit_logistic(x, y, 1.0, tolerance=1e-13, dtype=torch.float64)

@@ -6,11 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genome_lm.baseline.products import map_rows, multiply, row_blocks
 from genome_lm.errors import UserError
 
-ROWS_PER_BLOCK = 2048
 IN_MEMORY_BYTES = 512 * 2**20
-PANELS = 4
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,8 @@ class Design:
     """float64 [rank], descending, all positive."""
     dtype: torch.dtype
     """Of the products that run over windows: float32 or float64."""
+    threads: int
+    """That blocks of rows are shared out among; 1 unless on the CPU."""
 
     @property
     def n_rows(self) -> int:
@@ -85,9 +86,15 @@ def measure_scaling(features: np.ndarray) -> Scaling:
 
 
 def make_design(
-    features: np.ndarray, scaling: Scaling, device: torch.device, dtype: torch.dtype = torch.float32
+    features: np.ndarray,
+    scaling: Scaling,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    threads: int = 1,
 ) -> Design:
     """Place `features`, real [n_rows, n_features], on `device` and diagonalise X^T X.
+
+    `threads` are those of `genome_lm.baseline.products.single_threaded_libraries`.
 
     X^T X is summed, and its eigenvectors computed, in float64. An eigenvalue below 1e-12 of the largest is
     the rounding error of that sum and marks a null direction.
@@ -96,29 +103,35 @@ def make_design(
     mean = torch.from_numpy(scaling.mean).to(device)
     scale = torch.from_numpy(scaling.scale).to(device)
     n_rows, n_features = features.shape
-    # Only panels on and above the diagonal: 5/8 of the work, and eigh is told to read those alone.
-    gram = torch.zeros(n_features, n_features, dtype=torch.float64, device=device)
-    width = -(-n_features // PANELS)
-    for block in row_blocks(n_rows):
+    threads = threads if device.type == "cpu" else 1
+
+    def gram_of(block: slice) -> Tensor:
         values = _standardised(placed[block], mean, scale, torch.float64)
-        for start in range(0, n_features, width):
-            gram[start : start + width, start:].addmm_(values[:, start : start + width].T, values[:, start:])
-    eigenvalues, vectors = torch.linalg.eigh(gram, UPLO="U")
+        return multiply(values.T, values)
+
+    gram = torch.zeros(n_features, n_features, dtype=torch.float64, device=device)
+    for some in map_rows(gram_of, n_rows, threads):
+        gram += some
+    eigenvalues, vectors = torch.linalg.eigh(gram)
     keep = eigenvalues > 1e-12 * eigenvalues[-1]
     standardise_now = n_rows * n_features * dtype.itemsize <= IN_MEMORY_BYTES
     if standardise_now:
         whole = torch.empty(n_rows, n_features, dtype=dtype, device=device)
-        for block in row_blocks(n_rows):
+
+        def fill(block: slice) -> None:
             whole[block] = _standardised(placed[block], mean, scale, dtype)
-        placed = whole
+
+        for _ in map_rows(fill, n_rows, threads):
+            pass
     return Design(
-        features=placed,
+        features=whole if standardise_now else placed,
         standardised=standardise_now,
         mean=mean,
         scale=scale,
         rotation=vectors[:, keep].flip(1).contiguous(),
         eigenvalues=eigenvalues[keep].flip(0).contiguous(),
         dtype=dtype,
+        threads=threads,
     )
 
 
@@ -143,13 +156,8 @@ def linear_scores(
     scores = np.empty((len(features), len(intercepts)), dtype=np.float32)
     for block in row_blocks(len(features)):
         values = _standardised(torch.from_numpy(features[block]).to(device), mean, scale, torch.float32)
-        scores[block] = torch.addmm(offset, values, weights).cpu().numpy()
+        scores[block] = (multiply(values, weights) + offset).cpu().numpy()
     return scores
-
-
-def row_blocks(n_rows: int) -> list[slice]:
-    """Row ranges in which everything that runs over windows is done."""
-    return [slice(start, min(start + ROWS_PER_BLOCK, n_rows)) for start in range(0, n_rows, ROWS_PER_BLOCK)]
 
 
 def _standardised(features: Tensor, mean: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:

@@ -14,6 +14,7 @@ from genome_lm.baseline.design import linear_scores, make_design, measure_scalin
 from genome_lm.baseline.kmers import Strands, count_kmers, n_features
 from genome_lm.baseline.logistic import solve_tasks
 from genome_lm.baseline.penalty import DEFAULT_GRID, POSTER_PENALTY, PenaltyChoice, follow_path
+from genome_lm.baseline.products import single_threaded_libraries
 from genome_lm.baseline.result import BaselineFit, ContextComparison
 from genome_lm.dataset.format import SPLITS, Dataset
 from genome_lm.errors import UserError
@@ -91,7 +92,8 @@ def fit_baseline(
     cached = load_fit(cache, key) if cache else None
     if cached:
         return cached
-    fit = _fit(dataset, tasks, task_ids, context_bp, settings, device or torch.device("cpu"))
+    with single_threaded_libraries() as threads:
+        fit = _fit(dataset, tasks, task_ids, context_bp, settings, device or torch.device("cpu"), threads)
     if cache:
         store_fit(cache, key, fit)
     return fit
@@ -137,6 +139,7 @@ def _fit(
     context_bp: int,
     settings: FitSettings,
     device: torch.device,
+    threads: int,
 ) -> BaselineFit:
     began = time.perf_counter()
     train, valid = dataset.windows_of("train"), dataset.windows_of("valid")
@@ -153,7 +156,7 @@ def _fit(
         )
     counts = count_windows(dataset, train, context_bp, settings.strands)
     scaling = measure_scaling(counts)
-    design = make_design(counts, scaling, device)
+    design = make_design(counts, scaling, device, threads=threads)
     labels = dataset.labels(train, tasks)
     scored = np.flatnonzero(dataset.split != SPLITS.index("train"))
     scored_counts = count_windows(dataset, scored, context_bp, settings.strands)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from genome_lm.baseline.design import Design, Scaling, make_design, measure_scaling
+from genome_lm.baseline.products import single_threaded_libraries
 from genome_lm.baseline.solver import SolverState, initial_state, minimise, state_at
 from genome_lm.errors import UserError
 
@@ -83,8 +84,9 @@ def fit_logistic(
             f"C = {penalties[~(penalties > 0) | np.isinf(penalties)][0]}; expected positive, finite numbers"
         )
     scaling = measure_scaling(features)
-    design = make_design(features, scaling, device or torch.device("cpu"), dtype)
-    return solve_tasks(design, scaling, labels, penalties, None, tolerance, max_iterations)
+    with single_threaded_libraries() as threads:
+        design = make_design(features, scaling, device or torch.device("cpu"), dtype, threads)
+        return solve_tasks(design, scaling, labels, penalties, None, tolerance, max_iterations)
 
 
 def solve_tasks(
@@ -122,10 +124,7 @@ def solve_tasks(
         progress = minimise(design, y[:, solvable], c[solvable], part, tolerance, max_iterations)
         solved = tasks[solvable.cpu().numpy()]
         iterations[solved], converged[solved] = progress.iterations.cpu(), progress.converged.cpu()
-        state.weights[:, solvable] = part.weights
-        del part
-        # What is reported is computed afresh from the weights, without the rounding gathered on the way.
-        state = state_at(design, y, state.weights)
+        state.put(solvable, part)
         weights[:, tasks] = state.weights
         objective[tasks] = state.objective(c).cpu()
         gradient[tasks] = _gradient_norm(state, c)
