@@ -6,6 +6,7 @@ its code.
 """
 
 import pickle
+import warnings
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"checkpoint {path} does not exist; give the path of a file such as runs/.../best.ckpt"
         )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's hints on foreign pickles: the error below says enough
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"checkpoint {path} is refused: it is damaged or holds objects that could run code; "

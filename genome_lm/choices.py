@@ -22,6 +22,13 @@ class PoolingKind(StrEnum):
     attention = "attention"
 
 
+class NormKind(StrEnum):
+    """Normalisation of the pooled vector before the head."""
+
+    none = "none"
+    batch = "batch"
+
+
 class OptimizerKind(StrEnum):
     """Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019)."""
 

@@ -66,19 +66,28 @@ class KmerTokenizer(Tokenizer):
     fewer words. With `words_per_token` = 1 and `stride` = k the words do not overlap, as in text; with
     `stride` = 1 and several words a token is a bag of all k-mers that start in a stretch of the sequence,
     which shortens the recurrence by that factor and loses no word. Every word that contains an N is one
-    and the same unknown word.
+    and the same unknown word. With `canonical` a word and its reverse complement share one embedding, since
+    a protein binds either strand: fewer parameters, and the other strand gives the same words in reverse.
 
     Args:
         k: word length, bp (1 to 10).
         stride: distance between the starts of neighbouring words, bp.
         words_per_token: words summed into one token.
         width: features per token.
+        canonical: whether a word and its reverse complement are the same word.
 
     Raises:
         UserError: an argument is out of range.
     """
 
-    def __init__(self, k: int = 6, stride: int = 1, words_per_token: int = 1, width: int = 64) -> None:
+    def __init__(
+        self,
+        k: int = 6,
+        stride: int = 1,
+        words_per_token: int = 1,
+        width: int = 64,
+        canonical: bool = False,
+    ) -> None:
         super().__init__()
         if not 1 <= k <= 10:
             raise UserError(f"tokenizer.k is {k}; expected 1 to 10 (the table has 4^k rows)")
@@ -90,15 +99,24 @@ class KmerTokenizer(Tokenizer):
         self.words_per_token = words_per_token
         self.width = width
         self.min_bp = k
-        self.unknown = 4**k
-        self.padding = 4**k + 1
-        self.embedding = nn.EmbeddingBag(4**k + 2, width, mode="sum", padding_idx=self.padding)
-        nn.init.normal_(self.embedding.weight, std=1.0)
+        self.canonical = canonical
+        numbers = _canonical_numbers(k) if canonical else torch.arange(4**k)
+        n_words = int(numbers.max()) + 1
+        self.unknown = n_words
+        self.padding = n_words + 1
+        # One entry a k-mer and one for k-mers with an N, at index 4^k.
+        self.register_buffer("numbers", torch.cat([numbers, torch.tensor([self.unknown])]), persistent=False)
+        self.embedding = nn.EmbeddingBag(n_words + 2, width, mode="sum", padding_idx=self.padding)
+        # Small at the start, so that the words of a window and not their first random values decide.
+        nn.init.normal_(self.embedding.weight, std=0.1)
         with torch.no_grad():
             self.embedding.weight[self.padding].zero_()
 
     def words(self, codes: Tensor) -> Tensor:
-        """Word ids, int32 [batch, words]: base-4 value of the k-mer, or the unknown word's id."""
+        """Word ids, integers [batch, words]: the base-4 value of the k-mer, or `self.unknown` if it has an N.
+
+        With `canonical`, the rank of the lesser of the k-mer and its reverse complement among all such.
+        """
         if codes.shape[-1] < self.k:
             raise UserError(
                 f"a sequence of {codes.shape[-1]} bp is shorter than one word; "
@@ -112,7 +130,8 @@ class KmerTokenizer(Tokenizer):
         for offset in range(self.k):
             ids = ids * 4 + codes[:, offset : offset + n_starts]
             unknown |= is_n[:, offset : offset + n_starts]
-        return ids.masked_fill(unknown, self.unknown)[:, :: self.stride]
+        ids = ids.masked_fill(unknown, 4**self.k)[:, :: self.stride]
+        return self.get_buffer("numbers")[ids] if self.canonical else ids
 
     def forward(self, codes: Tensor) -> Tensor:
         ids = self.words(codes)
@@ -121,3 +140,13 @@ class KmerTokenizer(Tokenizer):
         ids = nn.functional.pad(ids, (0, tokens * self.words_per_token - n_words), value=self.padding)
         summed: Tensor = self.embedding(ids.reshape(batch * tokens, self.words_per_token))
         return summed.view(batch, tokens, self.width) * self.words_per_token**-0.5
+
+
+def _canonical_numbers(k: int) -> Tensor:
+    """Number of the canonical form of each k-mer, int64 [4^k]: 0, 1, ... in ascending order of that form."""
+    values = torch.arange(4**k)
+    rest, reverse = values, torch.zeros_like(values)
+    for _ in range(k):
+        reverse = reverse * 4 + (3 - rest % 4)
+        rest = rest // 4
+    return torch.unique(torch.minimum(values, reverse), return_inverse=True)[1]
