@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -25,6 +25,8 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
         command: `train`, `evaluate` or `prepare`.
         arguments: the command line; its choices of groups decide which keys exist.
     """
+    if isinstance(error, OverrideParseException):
+        return f"cannot read {error.override!r}: {' '.join(str(error).split())}; expected KEY=VALUE"
     message = str(error)
     found = _UNKNOWN_KEY.search(message)
     cause: BaseException | None = error

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from genome_lm.choices import HeadKind, PoolingKind
+from genome_lm.choices import HeadKind, NormKind, PoolingKind
 from genome_lm.encoders.recurrent import RecurrentEncoder
 from genome_lm.errors import UserError
 from genome_lm.heads import MultitaskHead, Pooling
@@ -125,3 +125,22 @@ def test_a_network_predicts_each_sequence_alone_and_drops_only_in_training():
     network.eval()
     assert network(codes).shape == (3, 4)
     torch.testing.assert_close(network(codes)[1:2], network(codes[1:2]))
+
+
+def test_batch_norm_standardises_and_a_batch_of_one_does_not_break_it():
+    torch.manual_seed(0)
+    head = MultitaskHead(3, RATES, norm=NormKind.batch)
+    pooled = 100 + 5 * torch.randn(64, 3)
+    standard = (pooled - pooled.mean(dim=0)) / (pooled.var(dim=0, correction=0) + 1e-5).sqrt()
+    torch.testing.assert_close(head(pooled), head.linear(standard), rtol=1e-4, atol=1e-4)
+    before = {name: value.clone() for name, value in head.named_buffers()}
+    alone = head(pooled[:1])
+    assert alone.isfinite().all()
+    assert all(torch.equal(value, before[name]) for name, value in head.named_buffers())
+    torch.testing.assert_close(alone, head.eval()(pooled[:1]))
+    torch.testing.assert_close(head(pooled)[:1], alone)
+
+
+def test_an_unknown_norm():
+    with pytest.raises(UserError, match=r"head\.norm is 'layer'; expected none or batch"):
+        MultitaskHead(3, RATES, norm="layer")

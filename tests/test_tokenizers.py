@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from genome_lm.dna import N_CODE
+from genome_lm.dna import N_CODE, reverse_complement
 from genome_lm.errors import UserError
 from genome_lm.tokenizers import CharacterTokenizer, KmerTokenizer, OneHotTokenizer
 
@@ -98,3 +98,28 @@ def test_arguments_out_of_range(arguments, message):
 def test_character_width_out_of_range():
     with pytest.raises(UserError, match=r"tokenizer\.width is 0"):
         CharacterTokenizer(0)
+
+
+@settings(deadline=None)
+@given(codes=BATCHES, k=st.integers(1, 4))
+def test_canonical_words_are_those_of_either_strand(codes, k):
+    tokenizer = KmerTokenizer(k, width=1, canonical=True)
+    words = tokenizer.words(torch.from_numpy(codes))
+    other = tokenizer.words(torch.from_numpy(reverse_complement(codes)))
+    assert torch.equal(words.flip(1), other)
+
+    def lesser(word: int) -> int:
+        letters = np.array([word // 4**place % 4 for place in reversed(range(k))], dtype=np.uint8)
+        return min(word, sum(int(c) * 4**p for p, c in enumerate(reversed(reverse_complement(letters)))))
+
+    forms = sorted({lesser(word) for word in range(4**k)})
+    for row, sequence in zip(words.tolist(), naive_words(codes, k, 1), strict=True):
+        expected = [forms.index(lesser(word)) if word < 4**k else len(forms) for word in sequence]
+        assert row == expected
+
+
+def test_canonical_words_number_about_half():
+    """(4^k + palindromes) / 2 words: only words of even length can be palindromes, 4^(k/2) of them."""
+    for k, n_words in ((1, 2), (2, 10), (3, 32), (6, 2080)):
+        tokenizer = KmerTokenizer(k, width=1, canonical=True)
+        assert tokenizer.embedding.num_embeddings == n_words + 2  # and the unknown word and padding
