@@ -1,0 +1,170 @@
+"""The commands from outside: help, version, exit codes, and errors that stop a run."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Timer
+from small_run import TINY, files, run_command, run_folders
+
+import genome_lm
+from genome_lm.checkpoint import read_checkpoint
+from genome_lm.cli import main
+from genome_lm.module import MultitaskModule
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    ("command", "group"),
+    [("train", "model: bigru, bilstm"), ("evaluate", "protocol: poster, tuned"), ("prepare", "")],
+)
+def test_help_shows_groups_keys_and_three_examples(command, group, capsys):
+    assert run_command(command, "--help") == 0
+    shown = capsys.readouterr().out
+    assert shown.count(f"\n  genome-lm {command}") + shown.count(f"\n    genome-lm {command}") >= 3
+    assert f"genome-lm {command}: " in shown
+    assert group in shown
+    assert "allowed_packages" in shown or command == "prepare"
+    assert "--config-dir" in shown
+
+
+def test_help_of_the_whole(capsys):
+    for arguments in ([], ["--help"]):
+        with pytest.raises(SystemExit) as left:
+            main(arguments)
+        assert left.value.code == 0
+        shown = capsys.readouterr().out
+        assert all(f"\n  {command} " in shown for command in ("train", "evaluate", "prepare"))
+
+
+def test_version_and_unknown_command(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"genome-lm {genome_lm.__version__}\n"
+    with pytest.raises(SystemExit) as left:
+        main(["trian"])
+    assert left.value.code == 2
+    assert "choose from" in capsys.readouterr().err
+
+
+def test_help_in_a_fresh_process_loads_nothing_heavy(tmp_path):
+    """`python train.py --help` as a user types it; what was imported is listed at the end."""
+    script = (
+        "import runpy, sys; sys.argv = ['train.py', '--help'];"
+        "import atexit; atexit.register(lambda: print('LOADED', *sys.modules));"
+        f"runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.partition("LOADED ")[2].split())
+    assert loaded
+    assert not loaded & {
+        "torch",
+        "lightning",
+        "numpy",
+        "h5py",
+        "wandb",
+        "torchmetrics",
+        "sklearn",
+        "matplotlib",
+    }
+    assert "genome-lm train model=bilstm" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def run_tiny(small_file: Path, tmp_path: Path, *more: str) -> int:
+    return run_command("train", *TINY, f"data.path={small_file}", f"runs_dir={tmp_path / 'runs'}", *more)
+
+
+def test_a_loss_that_is_no_number_stops_and_names_its_step(small_file, tmp_path, monkeypatch, capsys):
+    plain = MultitaskModule.training_step
+
+    def broken(self, batch, batch_idx):
+        loss = plain(self, batch, batch_idx)
+        return loss * torch.nan if self.trainer.global_step == 7 else loss
+
+    monkeypatch.setattr(MultitaskModule, "training_step", broken)
+    assert run_tiny(small_file, tmp_path) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(
+        "genome-lm: error: the loss is not finite at step 7 (epoch 2); training stops there."
+    )
+    assert len(error.splitlines()) == 1
+    (run,) = run_folders(tmp_path)
+    assert files(run) == {
+        "config.yaml",
+        "hparams.yaml",
+        "metrics.csv",
+        "checkpoints/best.ckpt",  # of the epoch before, whole and finite
+        "checkpoints/last.ckpt",
+    }
+
+
+def test_weights_that_are_no_numbers_stop_the_run_too(small_file, tmp_path, capsys):
+    assert run_tiny(small_file, tmp_path, "optimizer.learning_rate=1e38", "optimizer.warmup_fraction=0") == 2
+    assert "the loss is not finite at step " in capsys.readouterr().err
+    (run,) = run_folders(tmp_path)
+    assert not (run / "checkpoints").exists()
+
+
+def test_ctrl_c_ends_with_130_and_no_traceback(small_file, tmp_path, monkeypatch, capsys):
+    def interrupted(self, batch, batch_idx):
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(MultitaskModule, "training_step", interrupted)
+    try:
+        assert run_tiny(small_file, tmp_path) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)  # Lightning ignores further signals while it shuts down
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_time_that_is_up_within_the_first_epoch(small_file, tmp_path, monkeypatch, capsys):
+    """The run still validates and leaves a checkpoint."""
+    plain, steps = MultitaskModule.training_step, []
+
+    def counting(self, batch, batch_idx):
+        steps.append(batch_idx)
+        return plain(self, batch, batch_idx)
+
+    monkeypatch.setattr(MultitaskModule, "training_step", counting)
+    monkeypatch.setattr(Timer, "time_elapsed", lambda *_: 0.0 if len(steps) < 2 else 11.0)
+    assert run_tiny(small_file, tmp_path, "trainer.max_time=00:00:00:10") == 0, capsys.readouterr().err
+    assert steps == [0, 1]
+    (run,) = run_folders(tmp_path)
+    result = json.loads((run / "training.json").read_text())
+    assert result["windows_per_second"] > 0
+    assert read_checkpoint(run / "checkpoints" / "best.ckpt").epochs == 1
+
+
+def test_time_that_is_up_before_the_first_step(small_file, tmp_path, capsys):
+    assert run_tiny(small_file, tmp_path, "trainer.max_time=00:00:00:00") == 2
+    assert "the run ended before its first validation and has no checkpoint" in capsys.readouterr().err
+
+
+def test_mixed_precision_with_clipping(small_file, tmp_path, capsys):
+    assert run_tiny(small_file, tmp_path, "trainer.precision=bf16", "trainer.gradient_clip_norm=1") == 0
+    assert "valid perplexity" in capsys.readouterr().out
+
+
+def test_a_programming_error_is_not_hidden(small_file, tmp_path, monkeypatch):
+    def broken(self, batch, batch_idx):
+        raise ZeroDivisionError("not the user's fault")
+
+    monkeypatch.setattr(MultitaskModule, "training_step", broken)
+    with pytest.raises(ZeroDivisionError):
+        run_tiny(small_file, tmp_path)

@@ -1,0 +1,154 @@
+"""Who may import whom: the arrows of the design, read from the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import genome_lm
+
+PACKAGE = Path(genome_lm.__file__).parent
+
+# What each part may import of the package; a folder stands for its modules, "" for genome_lm/__init__.py.
+ARROWS: dict[str, set[str]] = {
+    "": set(),
+    "allocator": set(),
+    "atomic": {"errors"},
+    "choices": set(),
+    "config_files": set(),
+    "dna": set(),
+    "errors": set(),
+    "naming": set(),
+    "runs": {"errors"},
+    "encoders": {"encoders", "errors"},
+    "heads": {"choices", "errors"},
+    "tokenizers": {"dna", "errors"},
+    "network": {"encoders", "heads", "tokenizers"},
+    "metrics": {"metrics"},
+    "dataset": {"", "dataset", "dna", "atomic", "errors"},
+    "dataset.datamodule": {"dataset", "dna", "errors"},
+    "baseline": {"baseline", "dataset", "metrics", "atomic", "errors"},
+    "module": {"choices", "dataset.datamodule", "dna", "errors", "metrics", "network"},
+    "checkpoint": {"errors"},
+    "callbacks": {"errors"},
+    "evaluation": {"evaluation", "dataset", "metrics", "module", "network", "atomic", "errors"},
+    "config": {"choices"},
+    "config_errors": {"config_files", "errors"},
+    "loggers": {"config", "errors"},
+    "build": {
+        "checkpoint", "config", "dataset", "dataset.datamodule", "encoders", "errors", "heads", "module",
+        "network", "tokenizers",
+    },
+    "sweep": {"atomic"},
+    "commands": {
+        "", "allocator", "atomic", "baseline", "build", "callbacks", "checkpoint", "commands", "config",
+        "dataset", "dataset.datamodule", "errors", "evaluation", "loggers", "module", "naming",
+        "runs",
+    },
+    "cli": {"", "commands", "config", "config_errors", "config_files", "errors", "sweep"},
+}  # fmt: skip
+
+# Who may import these at all; everybody may import NumPy.
+OUTSIDE: dict[str, set[str]] = {
+    "hydra": {"cli", "config_errors", "sweep"},
+    "omegaconf": {"cli", "config", "config_errors", "sweep", "commands"},
+    "lightning": {"module", "dataset.datamodule", "callbacks", "loggers", "commands"},
+    "wandb": {"loggers"},
+    "torchmetrics": {"metrics"},
+    "torch": {
+        "baseline", "build", "callbacks", "checkpoint", "commands", "dataset.datamodule", "encoders",
+        "evaluation", "heads", "metrics", "module", "network", "tokenizers",
+    },
+    "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
+    "matplotlib": set(),
+    "h5py": {"dataset", "baseline", "evaluation"},
+}  # fmt: skip
+
+# Imported when the command line answers --help; nothing here may load a heavy package.
+LIGHT = ("cli", "config", "config_errors", "config_files", "choices", "errors", "sweep", "atomic")
+HEAVY = {"torch", "lightning", "numpy", "h5py", "wandb", "torchmetrics"}
+
+
+def dotted(path: Path) -> str:
+    """Name inside the package; "" for the package itself, a folder's name for its __init__.py."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def part_of(module: str) -> str:
+    """The entry of a module in the tables: itself, or its folder."""
+    return module if module in ARROWS else module.partition(".")[0]
+
+
+def imports_of(path: Path, top_level_only: bool = False) -> set[str]:
+    """Dotted names of the modules imported."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = set()
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            assert node.module
+            names.add(node.module)
+    return names
+
+
+def inside(name: str) -> str:
+    return name.removeprefix("genome_lm").removeprefix(".")
+
+
+def test_the_tables_cover_the_package():
+    assert {part_of(module) for module in MODULES} <= set(ARROWS)
+    assert {name for name in ARROWS if name not in MODULES} == set()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_arrows(module):
+    allowed = ARROWS[part_of(module)]
+    for name in imports_of(MODULES[module]):
+        if name.partition(".")[0] == "genome_lm":
+            target = inside(name)
+            assert target in MODULES, f"{module} imports {name}, which does not exist"
+            assert part_of(target) in allowed or target == module, f"{module} may not import {name}"
+        elif (top := name.partition(".")[0]) in OUTSIDE:
+            assert part_of(module) in OUTSIDE[top], f"{module} may not import {top}"
+
+
+def test_no_arrow_is_left_unused():
+    used: dict[str, set[str]] = {part: set() for part in ARROWS}
+    outside: dict[str, set[str]] = {name: set() for name in OUTSIDE}
+    for module, path in MODULES.items():
+        for name in imports_of(path):
+            if name.partition(".")[0] == "genome_lm":
+                used[part_of(module)].add(part_of(inside(name)))
+            elif name.partition(".")[0] in OUTSIDE:
+                outside[name.partition(".")[0]].add(part_of(module))
+    assert {part: ARROWS[part] - used[part] for part in ARROWS if ARROWS[part] - used[part]} == {}
+    assert {name: OUTSIDE[name] - outside[name] for name in OUTSIDE if OUTSIDE[name] - outside[name]} == {}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_help_needs_nothing_heavy(module):
+    for name in imports_of(MODULES[module], top_level_only=True):
+        if name.partition(".")[0] == "genome_lm":
+            assert inside(name) in ("", *LIGHT), f"{module} imports {name}"
+        else:
+            assert name.partition(".")[0] not in {
+                "torch",
+                "lightning",
+                "numpy",
+                "h5py",
+                "wandb",
+                "torchmetrics",
+            }
+
+
+def test_the_mains_at_the_top_are_a_few_lines():
+    for name in ("train.py", "evaluate.py"):
+        path = PACKAGE.parent / name
+        assert imports_of(path) == {"genome_lm.cli"}
+        assert len(path.read_text().splitlines()) < 10
