@@ -6,14 +6,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tensors are tiny: threads would only wait for each other
 
 import pytest
-from small_run import TINY, run_command, run_folders
+from small_run import SLICE, TINY, run_command, run_folders
 
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.prepare import prepare
 from genome_lm.dataset.reading import open_dataset
 from genome_lm.dataset.settings import PrepareSettings
-
-SLICE = Path(__file__).parent / "data" / "slice"
 
 
 @pytest.fixture(scope="session")

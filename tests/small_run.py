@@ -7,6 +7,8 @@ from pathlib import Path
 
 from genome_lm.cli import main
 
+SLICE = Path(__file__).parent / "data" / "slice"
+
 TINY = (
     "tokenizer=kmer",
     "tokenizer.k=3",

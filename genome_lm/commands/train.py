@@ -243,6 +243,7 @@ def _silence(module: Any) -> None:
     """Drop advice that does not apply: batches are cut from memory, so workers would only add copies."""
     module.filterwarnings("ignore", message=".*does not have many workers.*")
     module.filterwarnings("ignore", message=".*exists and is not empty.*")
+    module.filterwarnings("ignore", message=".*The dirpath has changed.*")  # a resumed run has its own folder
     module.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     module.filterwarnings("ignore", message=".*GPU available but not used.*")
     module.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")  # Lightning's own use of torch
