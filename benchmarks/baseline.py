@@ -4,11 +4,10 @@
     python benchmarks/baseline.py --penalty 1e6 --sample 2
     python benchmarks/baseline.py --contexts 100 200 500 1000 --strands summed
 
-The first two compare solvers on the embedded dataset: the same standardised counts (float32), the same C and
-the same threads. A seeded sample of tasks stands for all of them; scikit-learn's time for it is scaled up. Each
-solver runs at several tolerances, and a ratio compares scikit-learn with the fastest of our runs that got as
-low or lower in the objective. Ours are timed from the raw counts, before and after scikit-learn's runs; the
-mean counts.
+The first two compare solvers on the embedded dataset: the same standardised counts (float32), C and threads.
+A seeded sample of tasks stands for all; scikit-learn's time for it is scaled up. Each solver runs at several
+tolerances, and a ratio compares scikit-learn with the fastest of our runs that got as low or lower in the
+objective. Ours are timed from the raw counts, before and after scikit-learn's runs; the mean counts.
 
 With --contexts it makes the full baseline instead, C chosen on validation, at each context, and scores it.
 """

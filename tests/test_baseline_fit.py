@@ -201,7 +201,7 @@ def test_blocks_of_tasks_follow_the_same_path(dataset: Dataset, monkeypatch: pyt
         settings = FitSettings(choice, Strands.SUMMED, GRID[:4])
         whole = fit_baseline(dataset, ALL, 40, settings)
         with monkeypatch.context() as patch:
-            patch.setattr(logistic, "LOGIT_BYTES", 2 * 4 * 4 * N_TRAIN)
+            patch.setattr(logistic, "LOGIT_BYTES", 2 * 6 * 4 * N_TRAIN)
             parts = fit_baseline(dataset, ALL, 40, settings)
         np.testing.assert_array_equal(parts.penalty, whole.penalty)
         np.testing.assert_allclose(parts.logits, whole.logits, atol=0.02)

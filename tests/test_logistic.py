@@ -153,7 +153,7 @@ def test_blocks_of_rows_and_tasks_do_not_change_the_fit(monkeypatch: pytest.Monk
     whole = fit_logistic(x, y, 1.0, tolerance=1e-13, dtype=torch.float64)
     monkeypatch.setattr(products, "ROWS_PER_BLOCK", 37)
     monkeypatch.setattr(design, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(logistic, "LOGIT_BYTES", 4 * N_ROWS * 8 * 2)
+    monkeypatch.setattr(logistic, "LOGIT_BYTES", 6 * N_ROWS * 8 * 2)
     blocked = fit_logistic(x, y, 1.0, tolerance=1e-13, dtype=torch.float64)
     np.testing.assert_allclose(blocked.coefficients, whole.coefficients, atol=1e-5)
 

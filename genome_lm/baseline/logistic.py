@@ -12,7 +12,7 @@ from genome_lm.baseline.solver import SolverState, initial_state, minimise, stat
 from genome_lm.errors import UserError
 
 LOGIT_BYTES = 768 * 2**20
-"""Bounds the tasks solved together: logits, step, working copy and spare take four times n_rows x n_tasks."""
+"""Bounds the tasks solved together: signs, margins, moves and copies take six times n_rows x n_tasks."""
 
 
 @dataclass(frozen=True)
@@ -113,15 +113,15 @@ def solve_tasks(
     objective, gradient, first = np.zeros(n_tasks), np.zeros(n_tasks), np.zeros(n_tasks)
     iterations, converged = np.zeros(n_tasks, dtype=np.int64), np.zeros(n_tasks, dtype=bool)
     for tasks in task_blocks(np.arange(n_tasks), n_rows, design.dtype):
-        y = place_labels(labels, tasks, device)
+        signs = place_signs(labels, tasks, design)
         c = torch.from_numpy(penalty[tasks]).to(device)
-        state = initial_state(design, y)
+        state = initial_state(design, signs)
         first[tasks] = _gradient_norm(state, c)
         solvable = torch.from_numpy(np.flatnonzero(~single[tasks])).to(device)
         part = state.select(solvable)
         if start is not None:
-            part = state_at(design, y[:, solvable], start[:, tasks].index_select(1, solvable))
-        progress = minimise(design, y[:, solvable], c[solvable], part, tolerance, max_iterations)
+            part = state_at(design, signs[:, solvable], start[:, tasks].index_select(1, solvable))
+        progress = minimise(design, signs[:, solvable], c[solvable], part, tolerance, max_iterations)
         solved = tasks[solvable.cpu().numpy()]
         iterations[solved], converged[solved] = progress.iterations.cpu(), progress.converged.cpu()
         state.put(solvable, part)
@@ -150,13 +150,14 @@ def single_class(labels: np.ndarray) -> np.ndarray:
 
 def task_blocks(tasks: np.ndarray, n_rows: int, dtype: torch.dtype) -> list[np.ndarray]:
     """`tasks` in runs that keep what is held per window and task within `LOGIT_BYTES`."""
-    size = max(1, LOGIT_BYTES // (4 * n_rows * dtype.itemsize))
+    size = max(1, LOGIT_BYTES // (6 * n_rows * dtype.itemsize))
     return [tasks[start : start + size] for start in range(0, len(tasks), size)]
 
 
-def place_labels(labels: np.ndarray, tasks: np.ndarray, device: torch.device) -> Tensor:
-    """uint8 [n_rows, len(tasks)] on `device`."""
-    return torch.from_numpy(np.ascontiguousarray(labels[:, tasks], dtype=np.uint8)).to(device)
+def place_signs(labels: np.ndarray, tasks: np.ndarray, design: Design) -> Tensor:
+    """1 - 2 y of the labels of `tasks`, [n_rows, len(tasks)], in the design's dtype and on its device."""
+    chosen = torch.from_numpy(np.ascontiguousarray(labels[:, tasks], dtype=np.uint8))
+    return chosen.to(design.eigenvalues.device, design.dtype).mul_(-2).add_(1)
 
 
 def _gradient_norm(state: SolverState, penalty: Tensor) -> np.ndarray:

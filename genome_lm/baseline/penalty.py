@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genome_lm.baseline.design import Design, Scaling, linear_scores
-from genome_lm.baseline.logistic import place_labels, single_class, task_blocks
+from genome_lm.baseline.logistic import place_signs, single_class, task_blocks
 from genome_lm.baseline.solver import SolverState, initial_state, minimise, state_at
 from genome_lm.metrics.cross_entropy import binary_cross_entropy_per_task
 
@@ -56,7 +56,7 @@ class _Block:
     """Tasks that are solved together; `state` is dropped between penalties when there are several blocks."""
 
     tasks: np.ndarray
-    labels: Tensor
+    signs: Tensor
     weights: Tensor
     state: SolverState | None
 
@@ -95,9 +95,9 @@ def follow_path(
     overall_best = 0
     for place, c in enumerate(penalties):
         for block in blocks:
-            state = block.state or state_at(design, block.labels, block.weights)
+            state = block.state or state_at(design, block.signs, block.weights)
             penalty = torch.full((len(block.tasks),), c, dtype=torch.float64, device=device)
-            minimise(design, block.labels, penalty, state, tolerance, max_iterations)
+            minimise(design, block.signs, penalty, state, tolerance, max_iterations)
             scores = linear_scores(
                 valid_features,
                 scaling,
@@ -142,9 +142,9 @@ def follow_path(
 
 
 def _begin(design: Design, labels: np.ndarray, tasks: np.ndarray, keep_state: bool) -> _Block:
-    placed = place_labels(labels, tasks, design.eigenvalues.device)
-    state = initial_state(design, placed)
-    return _Block(tasks, placed, state.weights, state if keep_state else None)
+    signs = place_signs(labels, tasks, design)
+    state = initial_state(design, signs)
+    return _Block(tasks, signs, state.weights, state if keep_state else None)
 
 
 def _unfinished(block: _Block, going_on: np.ndarray) -> _Block:
@@ -152,10 +152,10 @@ def _unfinished(block: _Block, going_on: np.ndarray) -> _Block:
     stay = going_on[block.tasks]
     if stay.all():
         return block
-    columns = torch.from_numpy(np.flatnonzero(stay)).to(block.labels.device)
+    columns = torch.from_numpy(np.flatnonzero(stay)).to(block.signs.device)
     return _Block(
         tasks=block.tasks[stay],
-        labels=block.labels[:, columns],
+        signs=block.signs[:, columns],
         weights=block.weights[:, columns],
         state=block.state.select(columns) if block.state else None,
     )

@@ -6,6 +6,10 @@ of p (1 - p): the preconditioner, in place of the multiple of the identity that 
 and Wright, Numerical Optimization, 2nd edition, algorithm 7.4). Logits are linear along a step, so that the
 line search, which meets the strong Wolfe conditions task by task, needs no matrix product: an iteration costs
 two, one for the logits of the direction and one for the gradient.
+
+Labels come as signs, 1 - 2 y: -1 for a positive, +1 for a negative, [n_rows, n_tasks] in the design's dtype.
+The margin sign * u is the logit of missing the label: the loss is softplus(margin), and sigmoid(margin) keeps
+its relative precision where p is next to 0 or 1, which p - y does not.
 """
 
 from dataclasses import dataclass
@@ -30,7 +34,7 @@ class SolverState:
 
     weights: Tensor
     """float64 [rank + 1, n_tasks]."""
-    logits: Tensor
+    margins: Tensor
     """[n_rows, n_tasks], in the design's dtype."""
     loss: Tensor
     """Sum over windows of the cross-entropy, float64 [n_tasks]."""
@@ -43,7 +47,7 @@ class SolverState:
         """Copies of some columns."""
         return SolverState(
             weights=self.weights[:, tasks],
-            logits=self.logits[:, tasks],
+            margins=self.margins[:, tasks],
             loss=self.loss[tasks],
             loss_gradient=self.loss_gradient[:, tasks],
             curvature=self.curvature[tasks],
@@ -52,7 +56,7 @@ class SolverState:
     def put(self, tasks: Tensor, other: "SolverState") -> None:
         """Overwrite columns `tasks` with those of `other`."""
         self.weights[:, tasks] = other.weights
-        self.logits[:, tasks] = other.logits
+        self.margins[:, tasks] = other.margins
         self.loss[tasks] = other.loss
         self.loss_gradient[:, tasks] = other.loss_gradient
         self.curvature[tasks] = other.curvature
@@ -78,32 +82,28 @@ class Progress:
     """bool [n_tasks]: the estimated relative distance from the minimum is within the tolerance."""
 
 
-def initial_state(design: Design, labels: Tensor) -> SolverState:
-    """Zero weights; intercepts at the log odds of the positive rate (with half a positive added).
-
-    Args:
-        labels: uint8 [n_rows, n_tasks] on the design's device.
-    """
-    rate = (labels.sum(dim=0, dtype=torch.float64) + 0.5) / (design.n_rows + 1)
-    weights = torch.zeros(design.rank + 1, labels.shape[1], dtype=torch.float64, device=labels.device)
+def initial_state(design: Design, signs: Tensor) -> SolverState:
+    """Zero weights; intercepts at the log odds of (positives + 1/2) / (rows + 1)."""
+    positives = (design.n_rows - signs.sum(dim=0, dtype=torch.float64)) / 2
+    rate = (positives + 0.5) / (design.n_rows + 1)
+    weights = torch.zeros(design.rank + 1, signs.shape[1], dtype=torch.float64, device=signs.device)
     weights[-1] = torch.log(rate / (1 - rate))
-    logits = weights[-1].to(design.dtype).repeat(design.n_rows, 1)
-    return _state(design, labels, weights, logits)
+    return _state(design, signs, weights, signs * weights[-1].to(design.dtype))
 
 
-def state_at(design: Design, labels: Tensor, weights: Tensor) -> SolverState:
-    """State of given `weights`, float64 [rank + 1, n_tasks]; labels as in `initial_state`."""
-    return _state(design, labels, weights.clone(), _logits(design, weights))
+def state_at(design: Design, signs: Tensor, weights: Tensor) -> SolverState:
+    """State of given `weights`, float64 [rank + 1, n_tasks]."""
+    return _state(design, signs, weights.clone(), _margins(design, signs, weights))
 
 
-def _state(design: Design, labels: Tensor, weights: Tensor, logits: Tensor) -> SolverState:
-    loss, curvature, gradient = _evaluate(design, labels, logits)
-    return SolverState(weights, logits, loss, gradient, curvature)
+def _state(design: Design, signs: Tensor, weights: Tensor, margins: Tensor) -> SolverState:
+    loss, curvature, gradient = _evaluate(design, signs, margins)
+    return SolverState(weights, margins, loss, gradient, curvature)
 
 
 def minimise(
     design: Design,
-    labels: Tensor,
+    signs: Tensor,
     penalty: Tensor,
     state: SolverState,
     tolerance: float,
@@ -117,11 +117,10 @@ def minimise(
     decrease has met the rounding error of the products; it stops too, and counts as not converged.
 
     Args:
-        labels: uint8 [n_rows, n_tasks].
         penalty: C, float64 [n_tasks], positive.
     """
-    n_tasks = labels.shape[1]
-    device = labels.device
+    n_tasks = signs.shape[1]
+    device = signs.device
     iterations = torch.zeros(n_tasks, dtype=torch.int64, device=device)
     converged = torch.zeros(n_tasks, dtype=torch.bool, device=device)
     eigenvalues = torch.cat([design.eigenvalues, design.eigenvalues.new_tensor([design.n_rows])])[:, None]
@@ -133,7 +132,8 @@ def minimise(
     stalled = torch.zeros(n_tasks, dtype=torch.bool, device=device)
     for _ in range(max_iterations + 1):
         objective, gradient = work.objective(penalty), work.gradient(penalty)
-        preconditioner = penalty * work.curvature * eigenvalues + penalised
+        # Held off zero: the intercept has no penalty to keep its entry positive where every p is 0 or 1.
+        preconditioner = penalty * work.curvature.clamp_min(1e-12) * eigenvalues + penalised
         direction = history.direction(gradient, preconditioner)
         slope = (gradient * direction).sum(dim=0)
         gap = 0.5 * torch.maximum((gradient.square() / preconditioner).sum(dim=0), slope.abs())
@@ -147,19 +147,19 @@ def minimise(
                 state.put(tasks, work)
             stay = torch.nonzero(~finished).squeeze(1)
             work, history, tasks = work.select(stay), history.select(stay), tasks[stay]
-            labels, penalty, stalled = labels[:, stay], penalty[stay], stalled[stay]
+            signs, penalty, stalled = signs[:, stay], penalty[stay], stalled[stay]
             objective, gradient = objective[stay], gradient[:, stay]
             direction, slope = direction[:, stay], slope[stay]
 
-        step_logits = _logits(design, direction)
-        step = _line_search(labels, penalty, work, objective, direction, slope, step_logits, design.threads)
+        moves = _margins(design, signs, direction)
+        step = _line_search(penalty, work, objective, direction, slope, moves, design.threads)
         stalled = step == 0
         iterations[tasks] += 1
         moved = step * direction
         work.weights += moved
-        work.logits.addcmul_(step_logits, step.to(design.dtype))
-        del step_logits
-        work.loss, work.curvature, work.loss_gradient = _evaluate(design, labels, work.logits)
+        work.margins.addcmul_(moves, step.to(design.dtype))
+        del moves
+        work.loss, work.curvature, work.loss_gradient = _evaluate(design, signs, work.margins)
         history.append(moved, work.gradient(penalty) - gradient)
     if work is not state:
         state.put(tasks, work)
@@ -205,13 +205,12 @@ class _History:
 
 
 def _line_search(
-    labels: Tensor,
     penalty: Tensor,
     state: SolverState,
     objective: Tensor,
     direction: Tensor,
     slope: Tensor,
-    step_logits: Tensor,
+    moves: Tensor,
     threads: int,
 ) -> Tensor:
     """Step lengths, float64 [n_tasks]; 0 where no trial lowers the objective.
@@ -222,15 +221,15 @@ def _line_search(
     cross = (state.weights[:-1] * direction[:-1]).sum(dim=0)
     square = direction[:-1].square().sum(dim=0)
     start = objective - penalty * state.loss
-    rounding = 1e-7 * objective if step_logits.dtype == torch.float32 else 1e-14 * objective
+    rounding = 1e-7 * objective if moves.dtype == torch.float32 else 1e-14 * objective
     step = torch.ones_like(objective)
     low, low_slope = torch.zeros_like(step), slope.clone()
     high, high_slope = torch.full_like(step, torch.inf), torch.zeros_like(step)
     open_tasks = torch.arange(len(step), device=step.device)
-    logits, moves = state.logits, step_logits
+    margins = state.margins
     for _ in range(LINE_SEARCH_TRIALS):
         trial = step[open_tasks]
-        loss, loss_slope = _along(labels, logits, moves, trial, threads)
+        loss, loss_slope = _along(margins, moves, trial, threads)
         c = penalty[open_tasks]
         value = c * loss + start[open_tasks] + trial * cross[open_tasks] + 0.5 * trial**2 * square[open_tasks]
         here = c * loss_slope + cross[open_tasks] + trial * square[open_tasks]
@@ -255,65 +254,60 @@ def _line_search(
         if not len(still):
             return step
         open_tasks = open_tasks[still]
-        labels, logits, moves = labels[:, still], logits[:, still], moves[:, still]
+        margins, moves = margins[:, still], moves[:, still]
     # The left end of the bracket has a negative slope all the way from 0: it is lower, or it is 0.
     step[open_tasks] = low[open_tasks]
     return step
 
 
-def _along(
-    labels: Tensor, logits: Tensor, moves: Tensor, step: Tensor, threads: int
-) -> tuple[Tensor, Tensor]:
-    """Loss at `logits + step * moves` and its derivative by the step, float64 [n_tasks] each."""
-    length = step.to(logits.dtype)
+def _along(margins: Tensor, moves: Tensor, step: Tensor, threads: int) -> tuple[Tensor, Tensor]:
+    """Loss at `margins + step * moves` and its derivative by the step, float64 [n_tasks] each."""
+    length = step.to(margins.dtype)
 
     def part(block: slice) -> tuple[Tensor, Tensor]:
-        sign = _sign(labels[block], logits.dtype)
-        margin = torch.addcmul(logits[block], moves[block], length).mul_(sign)
-        loss = softplus(margin).sum(dim=0)
-        return loss, margin.sigmoid_().mul_(sign).mul_(moves[block]).sum(dim=0)
+        trial = torch.addcmul(margins[block], moves[block], length)
+        loss = softplus(trial).sum(dim=0)
+        return loss, trial.sigmoid_().mul_(moves[block]).sum(dim=0)
 
     loss, slope = torch.zeros_like(step), torch.zeros_like(step)
-    for some_loss, some_slope in map_rows(part, len(logits), threads):
+    for some_loss, some_slope in map_rows(part, len(margins), threads):
         loss += some_loss
         slope += some_slope
     return loss, slope
 
 
-def _logits(design: Design, weights: Tensor) -> Tensor:
-    """X V w + b, [n_rows, n_tasks] in the design's dtype."""
-    logits = torch.empty(design.n_rows, weights.shape[1], dtype=design.dtype, device=weights.device)
+def _margins(design: Design, signs: Tensor, weights: Tensor) -> Tensor:
+    """sign * (X V w + b), [n_rows, n_tasks] in the design's dtype."""
+    margins = torch.empty_like(signs)
     by_feature = multiply(design.rotation, weights[:-1]).to(design.dtype)
     intercepts = weights[-1].to(design.dtype)
 
     def part(block: slice) -> None:
-        torch.add(multiply(design.rows(block), by_feature), intercepts, out=logits[block])
+        logits = multiply(design.rows(block), by_feature).add_(intercepts)
+        torch.mul(logits, signs[block], out=margins[block])
 
     for _ in map_rows(part, design.n_rows, design.threads):
         pass
-    return logits
+    return margins
 
 
-def _evaluate(design: Design, labels: Tensor, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _evaluate(design: Design, signs: Tensor, margins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Loss and mean p (1 - p), float64 [n_tasks], and the loss's gradient, float64 [rank + 1, n_tasks].
 
-    With sign = 1 - 2 y, sigmoid(sign * u) is the share of each window's label that is missed. It keeps its
-    relative precision where p is next to 0 or 1, which p - y does not. Sums are in the design's dtype within
-    a block, and in float64 over blocks.
+    Sums are in the design's dtype within a block of rows, and in float64 over blocks.
     """
 
     def part(block: slice) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        sign = _sign(labels[block], design.dtype)
-        margin = sign * logits[block]
-        missed = torch.sigmoid(margin)
-        loss, curvature = softplus(margin).sum(dim=0), (missed * (1 - missed)).sum(dim=0)
-        residual = missed.mul_(sign)
+        loss = softplus(margins[block]).sum(dim=0)
+        missed = torch.sigmoid(margins[block])
+        curvature = (missed * (1 - missed)).sum(dim=0)
+        residual = missed.mul_(signs[block])
         return loss, curvature, residual.sum(dim=0), multiply(design.rows(block).T, residual)
 
-    n_features, n_tasks = design.rotation.shape[0], labels.shape[1]
-    loss = torch.zeros(n_tasks, dtype=torch.float64, device=labels.device)
+    n_features, n_tasks = design.rotation.shape[0], signs.shape[1]
+    loss = torch.zeros(n_tasks, dtype=torch.float64, device=signs.device)
     curvature, by_intercept = torch.zeros_like(loss), torch.zeros_like(loss)
-    by_feature = torch.zeros(n_features, n_tasks, dtype=design.dtype, device=labels.device)
+    by_feature = torch.zeros(n_features, n_tasks, dtype=design.dtype, device=signs.device)
     for some_loss, some_curvature, some_intercept, some_feature in map_rows(
         part, design.n_rows, design.threads
     ):
@@ -323,8 +317,3 @@ def _evaluate(design: Design, labels: Tensor, logits: Tensor) -> tuple[Tensor, T
         by_feature += some_feature
     gradient = torch.cat([multiply(design.rotation.T, by_feature.double()), by_intercept[None]])
     return loss, curvature / design.n_rows, gradient
-
-
-def _sign(labels: Tensor, dtype: torch.dtype) -> Tensor:
-    """1 - 2 y."""
-    return labels.to(dtype).mul_(-2).add_(1)
