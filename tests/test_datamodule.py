@@ -142,6 +142,17 @@ def test_ranks_share_each_global_batch(world_size):
         assert np.ptp([len(part.window) for part in mine]) <= 1
 
 
+def test_a_rest_smaller_than_the_ranks_joins_the_last_batch():
+    """103 = 6 * 17 + 1: the one left over would leave a rank without any window."""
+    shares = [list(sampler(17, rank=rank, world_size=2)) for rank in range(2)]
+    assert [len(plan.window) for plan in shares[0]] == [8] * 5 + [9]
+    assert all(len(plan.window) for plan in shares[1])
+    together = np.concatenate([joined(share).window for share in shares])
+    np.testing.assert_array_equal(np.sort(together), np.arange(100, 203))
+    assert len(sampler(17, world_size=2)) == 6
+    assert len(sampler(17)) == 7
+
+
 def test_the_trainer_gives_rank_and_epoch(small):
     module = batches_of(small)
     module.trainer = SimpleNamespace(global_rank=1, world_size=2)

@@ -43,7 +43,7 @@ class EpochSampler(Sampler[Plan]):
 
     Args:
         windows: dataset indices, int64 [n].
-        batch_size: examples of a global batch; the last one may be smaller.
+        batch_size: examples of a global batch, at least `world_size`; the last one may be smaller.
         shuffle: whether the order is random.
         max_shift_bp: shifts are drawn uniformly from [-max_shift_bp, max_shift_bp].
         reverse_complement: whether each example is flipped with probability 1/2.
@@ -78,7 +78,14 @@ class EpochSampler(Sampler[Plan]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-len(self.windows) // self.batch_size)
+        return len(self._starts())
+
+    def _starts(self) -> list[int]:
+        """Where the global batches start. A rest too small to give each rank a window joins the last one."""
+        starts = list(range(0, len(self.windows), self.batch_size))
+        if len(starts) > 1 and len(self.windows) - starts[-1] < self.world_size:
+            starts.pop()
+        return starts
 
     def __iter__(self) -> Iterator[Plan]:
         generator = np.random.default_rng([self.seed, self.epoch])
@@ -90,8 +97,9 @@ class EpochSampler(Sampler[Plan]):
             else np.zeros(n, dtype=np.int64)
         )
         flip = generator.random(n) < 0.5 if self.reverse_complement else np.zeros(n, dtype=bool)
-        for first in range(0, n, self.batch_size):
-            size = min(self.batch_size, n - first)
+        starts = self._starts()
+        for first, end in zip(starts, [*starts[1:], n], strict=True):
+            size = end - first
             mine = slice(
                 first + size * self.rank // self.world_size,
                 first + size * (self.rank + 1) // self.world_size,
