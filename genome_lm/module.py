@@ -117,10 +117,6 @@ class MultitaskModule(L.LightningModule):
             self.log("train/perplexity", self.train_loss.compute().exp())
             self.train_loss.reset()
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        logits: Tensor = self(batch.codes)
-        return logits
-
     def configure_optimizers(self) -> OptimizerLRScheduler:
         settings = self.optimizer_settings
         tables = {id(parameter) for parameter in self.network.tokenizer.parameters()}
