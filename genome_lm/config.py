@@ -150,8 +150,9 @@ class LoggerConfig:
 
 @dataclass
 class CallbacksConfig:
-    """Early stopping and checkpoints, both on `valid/perplexity`."""
+    """Early stopping and checkpoints, both on `valid/perplexity`, and averaging of the weights."""
 
+    ema_decay: float = MISSING
     early_stopping: bool = MISSING
     patience: int = MISSING
     min_delta: float = MISSING

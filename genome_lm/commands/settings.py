@@ -20,10 +20,13 @@ def check_settings(config: TrainConfig) -> None:
     """
     trainer, callbacks = config.trainer, config.callbacks
     least_one = "at least 1"
+    at_least_devices = f"at least {trainer.devices}, the number of trainer.devices"
     for key, holds, expected in (
         ("seed", 0 <= config.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
         ("trainer.max_epochs", trainer.max_epochs >= 1, least_one),
         ("trainer.devices", trainer.devices >= 1, least_one),
+        ("data.batch_size", config.data.batch_size >= trainer.devices, at_least_devices),
+        ("data.eval_batch_size", config.data.eval_batch_size >= trainer.devices, at_least_devices),
         ("trainer.log_every_n_steps", trainer.log_every_n_steps >= 1, least_one),
         ("trainer.threads", _none_or_positive(trainer.threads), "at least 1, or null for all cores"),
         (
@@ -38,6 +41,7 @@ def check_settings(config: TrainConfig) -> None:
             trainer.max_time is None or re.fullmatch(r"\d+:\d\d:\d\d:\d\d", trainer.max_time),
             "DD:HH:MM:SS, such as 00:00:10:00 for ten minutes, or null",
         ),
+        ("callbacks.ema_decay", 0 <= callbacks.ema_decay < 1, "0 (off) or more and less than 1"),
         ("callbacks.patience", callbacks.patience >= 1, least_one),
         ("callbacks.min_delta", 0 <= callbacks.min_delta < math.inf, "0 or more"),
     ):

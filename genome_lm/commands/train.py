@@ -5,14 +5,15 @@ import logging
 import math
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
 from genome_lm import __version__
@@ -95,7 +96,7 @@ def _train(config: TrainConfig, run_dir: Path, interactive: bool) -> TrainResult
     if config.ckpt_path is not None:
         _check_resumable(config, description)
 
-    write_text(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(description.config)))
+    _write(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(description.config)))
     checkpoints = ModelCheckpoint(
         dirpath=run_dir / "checkpoints",
         filename="best",
@@ -111,6 +112,9 @@ def _train(config: TrainConfig, run_dir: Path, interactive: bool) -> TrainResult
         report,
         checkpoints,
     ]
+    if config.callbacks.ema_decay:
+        # Validation, checkpoints and thus everything reported use the average (Polyak and Juditsky 1992).
+        callbacks.append(EMAWeightAveraging(decay=config.callbacks.ema_decay))
     if config.callbacks.early_stopping:
         callbacks.append(
             EarlyStopping(
@@ -247,14 +251,20 @@ def _silence(module: Any) -> None:
     module.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     module.filterwarnings("ignore", message=".*GPU available but not used.*")
     module.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")  # Lightning's own use of torch
+    module.filterwarnings("ignore", message=".*sync_dist=True.*")  # MeanCrossEntropy is reduced already
     for name in ("lightning.pytorch", "lightning.fabric"):  # their notes on devices and products
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+# With several devices each rank runs this file; one of them speaks and writes.
+_say = rank_zero_only(logger.info)
+_write = rank_zero_only(write_text)
 
 
 def _announce(
     config: TrainConfig, dataset: Dataset, description: Description, parameters: int, run_dir: Path
 ) -> None:
-    logger.info(
+    _say(
         "data    %s (%s): %s train and %s valid windows, the middle %d of %s bp",
         dataset.path.name,
         dataset.genome_build,
@@ -263,9 +273,9 @@ def _announce(
         description.context_bp,
         f"{dataset.window_bp:,}",
     )
-    logger.info("tasks   %s", description.task_set)
-    logger.info("model   %s, %s parameters, seed %d", description.model_name, f"{parameters:,}", config.seed)
-    logger.info("run     %s", run_dir)
+    _say("tasks   %s", description.task_set)
+    _say("model   %s, %s parameters, seed %d", description.model_name, f"{parameters:,}", config.seed)
+    _say("run     %s", run_dir)
 
 
 def _result(
@@ -301,8 +311,8 @@ def _result(
         genome_lm_version=__version__,
         best_checkpoint=str(Path(checkpoints.best_model_path).relative_to(run_dir.absolute())),
     )
-    write_text(run_dir / "training.json", json.dumps(result.__dict__, indent=2) + "\n")
-    logger.info(
+    _write(run_dir / "training.json", json.dumps(asdict(result), indent=2) + "\n")
+    _say(
         "done    valid perplexity %.4f, prior %.4f (%s); best of %d epochs: %d; %.1f min",
         result.valid_perplexity,
         result.valid_prior_perplexity,
@@ -311,5 +321,5 @@ def _result(
         result.best_epoch,
         seconds / 60,
     )
-    logger.info("        %s", checkpoints.best_model_path)
+    _say("        %s", checkpoints.best_model_path)
     return result
