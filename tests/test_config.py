@@ -142,6 +142,11 @@ def test_a_mistake_in_train_is_one_line_and_leaves_no_run(
         ("trainer.max_epochs", 0, "trainer.max_epochs is 0; expected at least 1"),
         ("trainer.max_time", "10m", "trainer.max_time is 10m; expected DD:HH:MM:SS"),
         ("trainer.devices", 0, "trainer.devices is 0; expected at least 1"),
+        (
+            "data.eval_batch_size",
+            0,
+            "data.eval_batch_size is 0; expected at least 1, the number of trainer.dev",
+        ),
         ("trainer.log_every_n_steps", 0, "trainer.log_every_n_steps is 0; expected at least 1"),
         ("trainer.threads", 0, "trainer.threads is 0; expected at least 1, or null for all cores"),
         ("trainer.precision", Precision.fp16, "trainer.precision is fp16, which needs a GPU"),

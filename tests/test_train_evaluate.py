@@ -287,6 +287,21 @@ def test_early_stopping_and_no_last_checkpoint(small_file, tmp_path):
     assert not (folder / "checkpoints" / "last.ckpt").exists()
 
 
+def test_the_averaged_weights_are_validated_and_saved(small_file, tmp_path):
+    """With a decay of next to one the average stays where the first step led: Adam's is the learning rate."""
+    weights = {}
+    for decay in ("0.999999", "0.0"):
+        more = ("trainer.max_epochs=1", f"callbacks.ema_decay={decay}", "optimizer.learning_rate=0.1")
+        runs = tmp_path / decay
+        assert run_command("train", *TINY, f"data.path={small_file}", f"runs_dir={runs}", *more) == 0
+        (folder,) = run_folders(runs)
+        weights[decay] = read_checkpoint(folder / "checkpoints" / "best.ckpt").weights["head.linear.bias"]
+    rate = torch.tensor(read_checkpoint(folder / "checkpoints" / "best.ckpt").description.positive_rate)
+    start = torch.logit(rate.double().clamp(1e-6, 1 - 1e-6)).float()
+    assert (weights["0.999999"] - start).abs().max() == pytest.approx(0.1, rel=0.05)
+    assert (weights["0.0"] - start).abs().max() > 0.2
+
+
 def test_tensorboard_holds_the_same_figures(small_file, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
