@@ -158,6 +158,20 @@ def test_blocks_of_rows_and_tasks_do_not_change_the_fit(monkeypatch: pytest.Monk
     np.testing.assert_allclose(blocked.coefficients, whole.coefficients, atol=1e-5)
 
 
+def test_threads_change_neither_the_fit_nor_torchs_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = problem("plain")
+    monkeypatch.setattr(products, "ROWS_PER_BLOCK", 50)
+    before, fits = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            fits.append(fit_logistic(x, y, 1e-2))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(fits[0].coefficients, fits[1].coefficients)
+
+
 def test_integer_counts_fit_as_floats_do() -> None:
     rng = np.random.default_rng(8)
     counts = rng.poisson(3.0, (N_ROWS, 20)).astype(np.int16)
