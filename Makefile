@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install -c constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .PHONY: train evaluate test check benchmarks clean
 
@@ -35,9 +35,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) -e .
+	@echo "Installing genome_lm and what it needs into $(VENV) (once)"
+	@$(PIP) -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) -e ".[dev]"
+	@echo "Installing genome_lm and its development tools into $(VENV) (once)"
+	@$(PIP) -e ".[dev]"
 	@touch $@ $(VENV)/.core

@@ -12,7 +12,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
@@ -20,6 +20,7 @@ from genome_lm import __version__
 from genome_lm.allocator import keep_freed_memory
 from genome_lm.atomic import write_text
 from genome_lm.build import datamodule_from, dataset_from, module_from, network_with_weights
+from genome_lm.callbacks.averaged_weights import AveragedWeights
 from genome_lm.callbacks.epoch_report import EpochReport
 from genome_lm.callbacks.finite_loss import FiniteLoss
 from genome_lm.checkpoint import VERSION, Description, read_checkpoint
@@ -113,8 +114,7 @@ def _train(config: TrainConfig, run_dir: Path, interactive: bool) -> TrainResult
         checkpoints,
     ]
     if config.callbacks.ema_decay:
-        # Validation, checkpoints and thus everything reported use the average (Polyak and Juditsky 1992).
-        callbacks.append(EMAWeightAveraging(decay=config.callbacks.ema_decay))
+        callbacks.append(AveragedWeights(config.callbacks.ema_decay))
     if config.callbacks.early_stopping:
         callbacks.append(
             EarlyStopping(
