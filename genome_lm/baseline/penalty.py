@@ -125,7 +125,7 @@ def follow_path(
                     best[:, block.tasks] = block.weights
             best_place[:] = overall_best
         active = sum(len(block.tasks) for block in blocks)
-        logger.info("C = %g fitted for %d tasks", c, active)
+        logger.debug("C = %g fitted for %d tasks", c, active)
         blocks = [_unfinished(block, place - best_place < PATIENCE) for block in blocks]
         blocks = [block for block in blocks if len(block.tasks)]
         if not blocks:

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from genome_lm.allocator import keep_freed_memory
-from genome_lm.baseline.fit import FitSettings, compare_contexts, fit_baseline
+from genome_lm.baseline.fit import FitSettings, compare_contexts
 from genome_lm.baseline.kmers import Strands
 from genome_lm.baseline.penalty import PenaltyChoice
-from genome_lm.baseline.result import BaselineFit
+from genome_lm.baseline.result import BaselineFit, ContextComparison
 from genome_lm.build import dataset_from, network_with_weights
 from genome_lm.checkpoint import Description, read_checkpoint
 from genome_lm.commands.device import device_from
@@ -95,7 +95,8 @@ def evaluate(config: EvaluateConfig) -> float:
         dataset_checksum=dataset.checksum,
     )
     protocol = Protocol(config.protocol.name.value)
-    own, best = _baselines(config.baseline, dataset, tasks, description.context_bp, strands, protocol, device)
+    fits = _baselines(config.baseline, dataset, tasks, description.context_bp, strands, protocol, device)
+    own, best = fits.at(description.context_bp), fits.best
     predictions = {
         "model": model,
         "baseline": _as_predictions("baseline", own),
@@ -106,7 +107,7 @@ def evaluate(config: EvaluateConfig) -> float:
     for name, each in predictions.items():
         write_predictions(folder / "predictions" / f"{name}.h5", each)
     comparison = compare(dataset, predictions, tasks, task_set, protocol)
-    summary = write_evaluation(folder / "evaluation", comparison, _account(own, best))
+    summary = write_evaluation(folder / "evaluation", comparison, _account(own, fits))
     logger.info("\n%s", (folder / "evaluation" / "summary.md").read_text(encoding="utf-8"))
     logger.info("%s", folder / "evaluation" / "tasks.tsv")
     return summary.test.overall.perplexity["model"]
@@ -182,8 +183,8 @@ def _baselines(
     strands: bool,
     protocol: Protocol,
     device: torch.device,
-) -> tuple[BaselineFit, BaselineFit]:
-    """The baseline at the network's context, and at its own best one (the same under `poster`)."""
+) -> ContextComparison:
+    """The baseline at the network's context and, but for `poster`, at those where it may be better."""
     poster = protocol is Protocol.POSTER
     settings = FitSettings(
         choice=PenaltyChoice.POSTER if poster else PenaltyChoice(config.penalty_choice.value),
@@ -191,23 +192,18 @@ def _baselines(
     )
     cache = Path(config.cache_dir) if config.cache_dir else None
     started = time.perf_counter()
-    own = fit_baseline(dataset, tasks, context_bp, settings, device=device, cache=cache)
-    _say(own)
-    best = own
-    if not poster:
-        contexts = [length for length in config.contexts_bp if length <= dataset.window_bp]
-        fits = compare_contexts(
-            dataset, tasks, sorted({*contexts, context_bp}), settings, device=device, cache=cache
-        )
-        best = fits.best
-        if best.context_bp != own.context_bp:
-            _say(best)
-    logger.info("          baseline ready after %.0f s", time.perf_counter() - started)
-    return own, best
-
-
-def _say(fit: BaselineFit) -> None:
-    logger.info("baseline  %s: validation perplexity %.4f", fit.description, fit.valid_perplexity)
+    others = [] if poster else [length for length in config.contexts_bp if length <= dataset.window_bp]
+    contexts = sorted({*others, context_bp})
+    logger.info(
+        "fitting the k-mer regression at %s bp, unless it is in the cache (%s)",
+        ", ".join(map(str, contexts)),
+        cache or "off",
+    )
+    fits = compare_contexts(dataset, tasks, contexts, settings, device=device, cache=cache)
+    for fit in fits.fits:
+        logger.info("baseline  %s: validation perplexity %.4f", fit.description, fit.valid_perplexity)
+    logger.info("fitted or found %d baselines in %.0f s", len(fits.fits), time.perf_counter() - started)
+    return fits
 
 
 def _as_predictions(name: str, fit: BaselineFit) -> Predictions:
@@ -222,7 +218,7 @@ def _as_predictions(name: str, fit: BaselineFit) -> Predictions:
     )
 
 
-def _account(own: BaselineFit, best: BaselineFit) -> dict[str, object]:
+def _account(own: BaselineFit, fits: ContextComparison) -> dict[str, object]:
     """How the baselines were fitted, for the summary."""
 
     def one(fit: BaselineFit) -> dict[str, object]:
@@ -242,4 +238,8 @@ def _account(own: BaselineFit, best: BaselineFit) -> dict[str, object]:
             "seconds": fit.seconds,
         }
 
-    return {"same_context": one(own), "best_context": one(best)}
+    return {
+        "same_context": one(own),
+        "best_context": one(fits.best),
+        "valid_perplexity_by_context_bp": {str(fit.context_bp): fit.valid_perplexity for fit in fits.fits},
+    }

@@ -126,7 +126,7 @@ def _group_table(groups: Mapping[str, Figures]) -> str:
 def _how(summary: Summary) -> str:
     comparison = summary.comparison
     lines = [f"- {name}: {description}" for name, description in comparison.descriptions.items()]
-    lines += [f"- baseline, {key}: {_plain(value)}" for key, value in summary.baseline.items()]
+    lines += [f"- baseline, {_words(key)}: {_plain(value)}" for key, value in summary.baseline.items()]
     lines += [
         f"- thresholds (protocol `{comparison.protocol.value}`): {comparison.protocol.rule}; a window is "
         "called positive at or above its threshold",
@@ -150,4 +150,10 @@ def _show(value: float, digits: int = 4, sign: bool = False) -> str:
 
 
 def _plain(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_words(str(key))} {_plain(entry)}" for key, entry in value.items())
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
