@@ -55,9 +55,9 @@ def main() -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.3), width_ratios=(1, 1), layout="constrained")
     for group, marker in MARKERS.items():
         points = [
-            (float(row["test_baseline_f1"]), float(row["test_model_f1"]))
+            (float(row["test_f1_baseline"]), float(row["test_f1_model"]))
             for row in rows
-            if row["group"] == group and row["test_model_f1"]
+            if row["group"] == group and row["test_f1_model"]
         ]
         if points:
             x, y = zip(*points, strict=True)
