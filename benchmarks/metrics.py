@@ -147,7 +147,8 @@ def main() -> None:
     parser.add_argument("--size", nargs=2, type=int, action="append", metavar=("WINDOWS", "TASKS"))
     parser.add_argument("--only", choices=CASES, action="append", help="cases to run (default: all)")
     arguments = parser.parse_args()
-    print("| windows x tasks | AUROC and AP by | seconds | CPU seconds | CPU speed-up | memory | difference |")
+    columns = ("windows x tasks", "AUROC and AP by", "seconds", "CPU seconds", "CPU speed-up", "memory")
+    print(f"| {' | '.join(columns)} | difference |")
     print("|---|---|---:|---:|---:|---:|---:|")
     for n_windows, n_tasks in arguments.size or SIZES:
         results = {}
