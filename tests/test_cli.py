@@ -21,14 +21,18 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.parametrize(
     ("command", "group"),
-    [("train", "model: bigru, bilstm"), ("evaluate", "protocol: poster, tuned"), ("prepare", "")],
+    [("train", "model"), ("evaluate", "protocol"), ("prepare", None)],
 )
 def test_help_shows_groups_keys_and_three_examples(command, group, capsys):
     assert run_command(command, "--help") == 0
     shown = capsys.readouterr().out
     assert shown.count(f"\n  genome-lm {command}") + shown.count(f"\n    genome-lm {command}") >= 3
     assert f"genome-lm {command}: " in shown
-    assert group in shown
+    if group is None:
+        assert "Groups: none" in shown
+    else:
+        choices = sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+        assert f"{group}: {', '.join(choices)}\n" in shown
     assert "allowed_packages" in shown or command == "prepare"
     assert "--config-dir" in shown
 
