@@ -27,7 +27,7 @@ from genome_lm.baseline.design import measure_scaling
 from genome_lm.baseline.fit import FitSettings, compare_contexts, count_windows
 from genome_lm.baseline.kmers import Strands
 from genome_lm.baseline.logistic import LogisticFit, fit_logistic
-from genome_lm.baseline.penalty import PenaltyChoice
+from genome_lm.choices import PenaltyChoice
 from genome_lm.dataset.format import Dataset, embedded_dataset_path, open_dataset
 from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.metrics import (
@@ -203,7 +203,7 @@ def main() -> None:
     parser.add_argument("--contexts", type=int, nargs="+", help="score the full baseline at these, in bp")
     parser.add_argument("--strands", type=Strands, choices=list(Strands), default=Strands.FORWARD)
     parser.add_argument(
-        "--choice", type=PenaltyChoice, choices=list(PenaltyChoice), default=PenaltyChoice.PER_TASK
+        "--choice", type=PenaltyChoice, choices=list(PenaltyChoice), default=PenaltyChoice.per_task
     )
     parser.add_argument("--cache", type=Path, help="folder that keeps the full baseline's fits")
     arguments = parser.parse_args()

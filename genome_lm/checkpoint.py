@@ -145,6 +145,10 @@ def _description(raw: dict[str, Any], path: Path) -> Description:
     tasks = raw.get("tasks")
     if not wrong and set(raw["head"]) != _HEAD_KEYS:
         wrong = ["head"]
+    if not wrong and not _head_is_valid(raw["head"]):
+        wrong = ["head"]
+    if not wrong and not all(isinstance(rate, float) and 0 <= rate <= 1 for rate in raw["positive_rate"]):
+        wrong = ["positive_rate"]
     if not wrong and isinstance(tasks, dict):
         lengths = {
             len(tasks[column]) if isinstance(tasks.get(column), list) else -1 for column in _TASK_COLUMNS
@@ -157,6 +161,14 @@ def _description(raw: dict[str, Any], path: Path) -> Description:
             "copy it again or train anew"
         )
     return Description(**{name: raw[name] for name in names})
+
+
+def _head_is_valid(head: dict[str, Any]) -> bool:
+    return (
+        isinstance(head["pooling"], list)
+        and all(isinstance(head[name], float | int) for name in ("dropout", "input_dropout"))
+        and all(isinstance(name, str) for name in [*head["pooling"], head["norm"], head["kind"]])
+    )
 
 
 def _weights(state: object, path: Path) -> dict[str, Tensor]:

@@ -41,3 +41,47 @@ class ScheduleKind(StrEnum):
 
     constant = "constant"
     cosine = "cosine"
+
+
+class Protocol(StrEnum):
+    """Where the thresholds come from, for every predictor alike."""
+
+    tuned = "tuned"
+    """Each task's threshold of the highest F1 on validation, applied to test."""
+
+    poster = "poster"
+    """Probability 0.5 for every task, as in Zhang and Kamath (2016)."""
+
+    @property
+    def rule(self) -> str:
+        """The rule in words."""
+        if self is Protocol.tuned:
+            return "per task and predictor, the threshold of the highest F1 on validation, applied to test"
+        return "probability 0.5 for every task and predictor"
+
+
+class PenaltyChoice(StrEnum):
+    """How C is set."""
+
+    per_task = "per_task"
+    """Each task its own. With fewer than 30 validation positives that is a lottery: such a task takes the
+    (geometric) median of the others."""
+    overall = "overall"
+    """One C, that of the lowest mean validation cross-entropy over the tasks."""
+    poster = "poster"
+    """C = 1e6 for all, as in the report; nothing is chosen."""
+
+
+class NPolicy(StrEnum):
+    """What to do with unknown bases (N and the other ambiguous letters)."""
+
+    core = "core"  # drop a bin with an N among its own bases
+    window = "window"  # drop a bin with an N anywhere in its window
+    keep = "keep"
+
+
+class EndPolicy(StrEnum):
+    """What to do with a window that reaches past an end of its chromosome."""
+
+    drop = "drop"
+    pad = "pad"  # fill up with N

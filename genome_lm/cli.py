@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -95,6 +96,8 @@ _JOBS: dict[str, Callable[[DictConfig, Path], float | None]] = {
 
 def _run(command: str, arguments: Sequence[str]) -> None:
     """Compose the configuration of `command`, run it, and turn bad input into one line and exit code 2."""
+    if command != "train" and {"-m", "--multirun"} & set(arguments):
+        _leave(f"{command} runs one job at a time; -m sweeps are for train")
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
@@ -119,10 +122,8 @@ def _run(command: str, arguments: Sequence[str]) -> None:
         _leave(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         _leave(explain(error, command, arguments))
-    except OSError as error:
-        if error.filename is None:
-            raise
-        _leave(f"cannot use {error.filename}: {error.strerror}")
+    except OSError as error:  # such as a full disk; HDF5's carry no file name
+        _leave(f"cannot use {error.filename}: {error.strerror}" if error.filename else f"file error: {error}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -155,6 +156,7 @@ def _job(command: str, config: DictConfig, failures: list[UserError]) -> float |
     except UserError as error:
         if not sweep:
             failures.append(error)
+            _remove_if_unused(run_dir)
             return None
         _note(run_dir, str(error))
     except Exception:
@@ -162,6 +164,12 @@ def _job(command: str, config: DictConfig, failures: list[UserError]) -> float |
             raise
         _note(run_dir, traceback.format_exc())
     return float("nan")
+
+
+def _remove_if_unused(run_dir: Path) -> None:
+    """Remove a run folder in which only Hydra has written, so that a refused run leaves nothing behind."""
+    if [path.name for path in run_dir.iterdir()] == [".hydra"]:
+        shutil.rmtree(run_dir)
 
 
 def _note(run_dir: Path, reason: str) -> None:

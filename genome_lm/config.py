@@ -9,7 +9,17 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from genome_lm.choices import HeadKind, NormKind, OptimizerKind, PoolingKind, ScheduleKind
+from genome_lm.choices import (
+    EndPolicy,
+    HeadKind,
+    NormKind,
+    NPolicy,
+    OptimizerKind,
+    PenaltyChoice,
+    PoolingKind,
+    Protocol,
+    ScheduleKind,
+)
 
 
 class Accelerator(StrEnum):
@@ -34,35 +44,6 @@ class LoggerName(StrEnum):
     csv = "csv"
     wandb = "wandb"
     tensorboard = "tensorboard"
-
-
-class PenaltyChoice(StrEnum):
-    """Whether the baseline's penalty is chosen for each task or once for all."""
-
-    per_task = "per_task"
-    overall = "overall"
-
-
-class ProtocolName(StrEnum):
-    """How thresholds and the baseline's penalty are set."""
-
-    tuned = "tuned"
-    poster = "poster"
-
-
-class NPolicyName(StrEnum):
-    """Which bins are dropped for unknown bases."""
-
-    core = "core"
-    window = "window"
-    keep = "keep"
-
-
-class EndPolicyName(StrEnum):
-    """What happens to windows past a chromosome's end."""
-
-    drop = "drop"
-    pad = "pad"
 
 
 @dataclass
@@ -203,7 +184,7 @@ class ScoringConfig:
 class ProtocolConfig:
     """Thresholds and the baseline's penalty."""
 
-    name: ProtocolName = MISSING
+    name: Protocol = MISSING
 
 
 @dataclass
@@ -248,8 +229,8 @@ class PrepareConfig:
     min_coverage: float = MISSING
     min_positives: int = MISSING
     window_bp: int = MISSING
-    n_policy: NPolicyName = MISSING
-    end_policy: EndPolicyName = MISSING
+    n_policy: NPolicy = MISSING
+    end_policy: EndPolicy = MISSING
     blacklist: str | None = None
     splits: SplitsConfig = field(default_factory=SplitsConfig)
     background_per_positive: float = MISSING

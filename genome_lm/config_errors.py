@@ -14,6 +14,9 @@ from omegaconf.errors import OmegaConfBaseException
 from genome_lm.config_files import config_dir
 from genome_lm.errors import UserError
 
+_TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+"""OmegaConf's names of types, in words."""
+
 _UNKNOWN_KEY = re.compile(r"Could not (?:override|append|delete)[^']*'([^']+)'")
 
 
@@ -26,7 +29,8 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
         arguments: the command line; its choices of groups decide which keys exist.
     """
     if isinstance(error, OverrideParseException):
-        return f"cannot read {error.override!r}: {' '.join(str(error).split())}; expected KEY=VALUE"
+        reason = " ".join(str(error).partition("See https")[0].split())
+        return f"cannot read {error.override!r}: {reason}; expected KEY=VALUE"
     message = str(error)
     found = _UNKNOWN_KEY.search(message)
     cause: BaseException | None = error
@@ -37,9 +41,21 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
         if key:
             return _unknown_key(str(key), command, arguments)
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        return f"{cause.full_key}: {str(cause).splitlines()[0]}"
+        reason = str(cause).splitlines()[0]
+        for type_name, words in _TYPES.items():
+            reason = reason.replace(f"of type 'str' could not be converted to {type_name}", f"is not {words}")
+        return f"{cause.full_key}: {reason}"
+    if found and "No match in the defaults list" in message:
+        return _unknown_key(found.group(1), command, arguments)
     lines = message.partition("Config search path")[0].partition("See https")[0].splitlines()
     return " ".join(line.strip() for line in lines if line.strip())
+
+
+def _groups(command: str) -> list[str]:
+    """Groups that the defaults list of `command` chooses from."""
+    defaults = OmegaConf.load(config_dir() / f"{command}.yaml").defaults
+    chosen = [str(name) for entry in defaults if isinstance(entry, DictConfig) for name in entry]
+    return [name for name in chosen if not name.startswith("override ")]
 
 
 def _unknown_key(key: str, command: str, arguments: Sequence[str]) -> str:
@@ -65,7 +81,7 @@ def _unknown_key(key: str, command: str, arguments: Sequence[str]) -> str:
         node, parent = below, f"{parent}{part}."
     names = sorted(str(name) for name in node)
     if not parent:
-        names = sorted({*names, *(path.name for path in config_dir().iterdir() if path.is_dir())} - {"hydra"})
+        names = sorted({*names, *_groups(command)})
     wrong = key[len(parent) :].partition(".")[0]
     close = difflib.get_close_matches(wrong, names, n=1)
     hint = f"did you mean {parent}{close[0]}? " if close else ""

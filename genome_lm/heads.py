@@ -63,7 +63,7 @@ class MultitaskHead(nn.Module):
     Args:
         width: features of the pooled vector.
         positive_rate: float [n_tasks], the training rate of positives, at which the bias starts, so that an
-            untrained head predicts close to the prior. Rates are kept within [1e-6, 1 - 1e-6].
+            untrained head predicts close to the prior. Rates are kept within [1e-7, 1 - 1e-7].
         kind: one logit or two a task.
         norm: `batch` standardises each pooled feature over the batch (Ioffe and Szegedy 2015) before dropout.
             What tells windows apart is small beside what they share, in means over many words above all;
@@ -94,7 +94,7 @@ class MultitaskHead(nn.Module):
         self.norm = nn.BatchNorm1d(width) if norm == NormKind.batch else None
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(width, self.n_tasks * (1 if kind == HeadKind.one_logit else 2))
-        prior = torch.logit(positive_rate.double().clamp(1e-6, 1 - 1e-6)).float()
+        prior = torch.logit(positive_rate.double().clamp(1e-7, 1 - 1e-7)).float()
         with torch.no_grad():
             self.linear.bias.copy_(
                 prior if kind == HeadKind.one_logit else torch.stack([-prior / 2, prior / 2], dim=1).flatten()

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from genome_lm.choices import OptimizerKind, ScheduleKind
 from genome_lm.dataset.datamodule import Batch
-from genome_lm.dna import N_CODE
 from genome_lm.errors import UserError
 from genome_lm.metrics import MeanCrossEntropy, prior_logits
-from genome_lm.network import Network
+from genome_lm.network import Network, average_strands
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,6 @@ class OptimizerSettings:
         ):
             if not holds:
                 raise UserError(f"optimizer.{name} is {getattr(self, name)}; expected {expected}")
-
-
-def reverse_complement(codes: Tensor) -> Tensor:
-    """Reverse complement of base codes, uint8 [batch, length_bp], on any device."""
-    flipped = codes.flip(-1)
-    return torch.where(flipped == N_CODE, flipped, 3 - flipped)
 
 
 class MultitaskModule(L.LightningModule):
@@ -88,9 +81,9 @@ class MultitaskModule(L.LightningModule):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Logits, float32 [batch, n_tasks], of base codes, uint8 [batch, length_bp]."""
-        logits: Tensor = self.network(codes).float()
         if self.average_strands and not self.training:
-            logits = (logits + self.network(reverse_complement(codes)).float()) / 2
+            return average_strands(self.network, codes)
+        logits: Tensor = self.network(codes).float()
         return logits
 
     def _step(self, batch: Batch, metric: MeanCrossEntropy) -> Tensor:

@@ -1,7 +1,9 @@
 """Tokenizer, encoder, pooling and head as one network from base codes to logits."""
 
+import torch
 from torch import Tensor, nn
 
+from genome_lm.dna import N_CODE
 from genome_lm.encoders.base import Encoder
 from genome_lm.heads import MultitaskHead, Pooling
 from genome_lm.tokenizers import Tokenizer
@@ -38,3 +40,20 @@ class Network(nn.Module):
         states, final = self.encoder(self.input_dropout(self.tokenizer(codes)))
         logits: Tensor = self.head(self.pooling(states, final))
         return logits
+
+
+def reverse_complement(codes: Tensor) -> Tensor:
+    """Reverse complement of base codes, uint8 [batch, length_bp], on any device."""
+    flipped = codes.flip(-1)
+    return torch.where(flipped == N_CODE, flipped, 3 - flipped)
+
+
+def average_strands(network: nn.Module, codes: Tensor) -> Tensor:
+    """Mean of the logits of base codes, uint8 [batch, length_bp], and of their reverse complement.
+
+    Returns:
+        float32 [batch, n_tasks].
+    """
+    forward: Tensor = network(codes).float()
+    reverse: Tensor = network(reverse_complement(codes)).float()
+    return (forward + reverse) / 2

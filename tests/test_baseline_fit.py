@@ -14,8 +14,9 @@ from genome_lm.baseline.design import linear_scores, make_design, measure_scalin
 from genome_lm.baseline.fit import FitSettings, compare_contexts, count_windows, fit_baseline
 from genome_lm.baseline.kmers import Strands, count_kmers, feature_names
 from genome_lm.baseline.logistic import fit_logistic
-from genome_lm.baseline.penalty import DEFAULT_GRID, FEW_POSITIVES, PenaltyChoice, follow_path
+from genome_lm.baseline.penalty import DEFAULT_GRID, FEW_POSITIVES, follow_path
 from genome_lm.baseline.result import BaselineFit
+from genome_lm.choices import PenaltyChoice
 from genome_lm.dataset.format import Dataset, TaskTable
 from genome_lm.errors import UserError
 from genome_lm.metrics.cross_entropy import binary_cross_entropy_per_task
@@ -146,7 +147,7 @@ def test_coefficients_give_the_logits(dataset: Dataset, per_task: BaselineFit) -
 
 
 def test_one_penalty_for_all_is_that_of_the_lowest_mean(dataset: Dataset) -> None:
-    fit = fit_baseline(dataset, ALL, 40, FitSettings(PenaltyChoice.OVERALL, Strands.SUMMED, GRID))
+    fit = fit_baseline(dataset, ALL, 40, FitSettings(PenaltyChoice.overall, Strands.SUMMED, GRID))
     mean = fit.path_cross_entropy[:, :4].mean(axis=1)
     np.testing.assert_array_equal(fit.penalty, GRID[int(np.nanargmin(mean))])
     per_row = np.isfinite(fit.path_cross_entropy[:, :4])
@@ -156,7 +157,7 @@ def test_one_penalty_for_all_is_that_of_the_lowest_mean(dataset: Dataset) -> Non
 def test_poster_protocol_is_a_plain_fit_at_a_million(
     dataset: Dataset, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = FitSettings(PenaltyChoice.POSTER, Strands.SUMMED, max_iterations=20)
+    settings = FitSettings(PenaltyChoice.poster, Strands.SUMMED, max_iterations=20)
     with caplog.at_level(logging.WARNING, logger="genome_lm.baseline"):
         fit = fit_baseline(dataset, ALL, 40, settings)
     np.testing.assert_array_equal(fit.penalty, 1e6)
@@ -197,7 +198,7 @@ def test_the_best_context_is_chosen_on_validation(dataset: Dataset) -> None:
 
 
 def test_blocks_of_tasks_follow_the_same_path(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    for choice in (PenaltyChoice.PER_TASK, PenaltyChoice.OVERALL):
+    for choice in (PenaltyChoice.per_task, PenaltyChoice.overall):
         settings = FitSettings(choice, Strands.SUMMED, GRID[:4])
         whole = fit_baseline(dataset, ALL, 40, settings)
         with monkeypatch.context() as patch:
@@ -221,7 +222,7 @@ def test_path_fits_are_those_of_cold_starts(dataset: Dataset) -> None:
         valid_counts,
         valid_labels,
         GRID[:3],
-        PenaltyChoice.OVERALL,
+        PenaltyChoice.overall,
         tolerance=1e-7,
         max_iterations=100,
     )
@@ -271,7 +272,7 @@ def test_other_content_is_another_fit(dataset: Dataset, tmp_path: Path, counted_
         (dataset, ALL[1:3], 40, SMALL),
         (dataset, ALL[:2], 20, SMALL),
         (dataset, ALL[:2], 40, dataclasses.replace(SMALL, strands=Strands.FORWARD)),
-        (dataset, ALL[:2], 40, dataclasses.replace(SMALL, choice=PenaltyChoice.OVERALL)),
+        (dataset, ALL[:2], 40, dataclasses.replace(SMALL, choice=PenaltyChoice.overall)),
         (dataset, ALL[:2], 40, dataclasses.replace(SMALL, penalties=GRID[:1])),
         (dataset, ALL[:2], 40, dataclasses.replace(SMALL, tolerance=1e-4)),
     ]

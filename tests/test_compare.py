@@ -11,9 +11,10 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from small_comparison import N_TASKS, SILENT_IN_VALID, small_dataset, small_predictions, small_rivals
 
+from genome_lm.choices import Protocol
 from genome_lm.dataset.contents import Dataset
 from genome_lm.errors import UserError
-from genome_lm.evaluation.compare import Comparison, Protocol, compare
+from genome_lm.evaluation.compare import Comparison, compare
 from genome_lm.evaluation.predictions import Predictions
 from genome_lm.evaluation.report import write_evaluation
 from genome_lm.evaluation.summary import OPTIMISTIC, summarise, to_json
@@ -95,7 +96,7 @@ def test_every_predictor_is_treated_alike(dataset, rivals):
 
 
 def test_poster_thresholds_are_one_half(dataset, rivals):
-    comparison = compare(dataset, rivals, TASKS, "all", Protocol.POSTER)
+    comparison = compare(dataset, rivals, TASKS, "all", Protocol.poster)
     assert all((thresholds == 0).all() for thresholds in comparison.thresholds.values())
     predictions, window = rivals["model"], dataset.windows_of("test")
     probability = 1 / (1 + np.exp(-predictions.logits[np.isin(predictions.window, window)].astype(float)))

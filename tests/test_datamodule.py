@@ -188,7 +188,6 @@ def test_workers_give_the_same_batches(small):
     ("settings", "message"),
     [
         ({"context_bp": 1002}, "context of 1002 bp does not fit the stored windows of 1000 bp"),
-        ({"context_bp": 101}, "context of 101 bp cannot be centred"),
         ({"max_shift_bp": 451}, "shift of 451 bp leaves the stored windows .* choose at most 450"),
         ({"context_bp": 1000, "max_shift_bp": 1}, "choose at most 0"),
         ({"max_shift_bp": -1}, r"data\.max_shift_bp is -1; expected at least 0"),

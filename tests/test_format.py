@@ -149,13 +149,21 @@ def test_access(dataset):
     np.testing.assert_array_equal(some.reference["danq_auroc"], dataset.tasks.reference["danq_auroc"][[3, 1]])
 
 
+def test_an_odd_rest_is_left_out_on_the_right(dataset):
+    """10 bp windows, 7 bp of context: one base is left out before it and two behind."""
+    windows = np.arange(dataset.n_windows)
+    whole = dataset.bases(windows, 10)
+    np.testing.assert_array_equal(dataset.bases(windows, 7), whole[:, 1:8])
+    np.testing.assert_array_equal(dataset.bases(windows, 7, shift=-1), whole[:, 0:7])
+
+
 @pytest.mark.parametrize(
     ("context_bp", "shift", "message"),
     [
         (11, 0, "context of 11 bp does not fit the stored windows of 10 bp"),
         (12, 0, "does not fit"),
         (0, 0, "does not fit"),
-        (7, 0, "context of 7 bp cannot be centred in windows of 10 bp; choose 8"),
+        (7, 2, "choose at most 1"),
         (4, 4, "shift of 4 bp leaves .* choose at most 3"),
         (4, np.array([0, -4]), "shift of 4 bp leaves"),
         (10, 1, "choose at most 0"),

@@ -97,7 +97,7 @@ def test_an_untrained_head_predicts_the_prior(kind):
 def test_rates_of_nothing_and_everything_stay_finite():
     head = MultitaskHead(1, torch.tensor([0.0, 1.0]))
     torch.testing.assert_close(
-        torch.sigmoid(head.linear.bias.double()), torch.tensor([1e-6, 1 - 1e-6]).double()
+        torch.sigmoid(head.linear.bias.double()), torch.tensor([1e-7, 1 - 1e-7]).double()
     )
 
 

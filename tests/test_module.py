@@ -19,8 +19,8 @@ from genome_lm.errors import UserError
 from genome_lm.evaluation.predict import predict_windows
 from genome_lm.heads import MultitaskHead, Pooling
 from genome_lm.metrics import auroc, binary_cross_entropy_per_task, prior_logits
-from genome_lm.module import MultitaskModule, OptimizerSettings, reverse_complement
-from genome_lm.network import Network
+from genome_lm.module import MultitaskModule, OptimizerSettings
+from genome_lm.network import Network, reverse_complement
 from genome_lm.tokenizers import KmerTokenizer, OneHotTokenizer, Tokenizer
 
 TASKS = np.array([0, 3, 5, 17])

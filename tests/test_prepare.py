@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_genome import bed_text, bgzip, contents, random_letters, write_fasta, write_manifest
 
+from genome_lm.choices import EndPolicy, NPolicy
 from genome_lm.dataset.format import SPLITS, open_dataset
 from genome_lm.dataset.prepare import prepare
-from genome_lm.dataset.settings import EndPolicy, NPolicy, PrepareSettings
+from genome_lm.dataset.settings import PrepareSettings
 from genome_lm.dna import decode
 from genome_lm.errors import UserError
 
@@ -71,9 +72,9 @@ def expected_windows(genome, tracks, selects, how: PrepareSettings, blacklist=()
             keep = sum(label for label, selecting in zip(labels, selects.values(), strict=True) if selecting)
             if (
                 keep >= how.min_positives
-                and (how.end_policy is EndPolicy.PAD or (left >= 0 and right <= len(letters)))
-                and not (how.n_policy is NPolicy.CORE and "N" in core)
-                and not (how.n_policy is NPolicy.WINDOW and "N" in inside)
+                and (how.end_policy is EndPolicy.pad or (left >= 0 and right <= len(letters)))
+                and not (how.n_policy is NPolicy.core and "N" in core)
+                and not (how.n_policy is NPolicy.window and "N" in inside)
                 and not any(
                     chromosome == name and first < start + how.bin_bp and end > start
                     for chromosome, first, end in blacklist

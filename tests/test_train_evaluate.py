@@ -155,10 +155,12 @@ def test_a_second_evaluation_takes_the_baseline_from_the_cache(evaluated, run, t
 
 
 def test_the_newest_run_is_evaluated_by_default_under_the_reports_rules(run, tmp_path):
-    """`protocol=poster`: thresholds 0.5, C = 1e6, no other context; results go into the run's folder."""
+    """`protocol=poster`: thresholds 0.5, C = 1e6, no other context; a folder of its own."""
     folder = tmp_path / "runs" / "2026-01-31_12-00-00_bigru"
     shutil.copytree(run, folder)
     assert run_command("evaluate", f"runs_dir={tmp_path}/runs", "protocol=poster", *QUICK_BASELINE) == 0
+    assert not (folder / "evaluation").exists()  # the tuned one's place
+    folder = folder / "poster"
     summary = json.loads((folder / "evaluation" / "summary.json").read_text())
     assert summary["protocol"] == "poster"
     baseline = summary["baseline"]["same_context"]

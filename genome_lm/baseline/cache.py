@@ -15,8 +15,8 @@ import numpy as np
 
 from genome_lm.atomic import replacing
 from genome_lm.baseline.kmers import Strands
-from genome_lm.baseline.penalty import PenaltyChoice
 from genome_lm.baseline.result import BaselineFit
+from genome_lm.choices import PenaltyChoice
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,10 @@ from genome_lm.baseline.cache import cache_key, load_fit, store_fit
 from genome_lm.baseline.design import linear_scores, make_design, measure_scaling
 from genome_lm.baseline.kmers import Strands, count_kmers, n_features
 from genome_lm.baseline.logistic import solve_tasks
-from genome_lm.baseline.penalty import DEFAULT_GRID, POSTER_PENALTY, PenaltyChoice, follow_path
+from genome_lm.baseline.penalty import DEFAULT_GRID, POSTER_PENALTY, follow_path
 from genome_lm.baseline.products import single_threaded_libraries
 from genome_lm.baseline.result import BaselineFit, ContextComparison
+from genome_lm.choices import PenaltyChoice
 from genome_lm.dataset.format import SPLITS, Dataset
 from genome_lm.errors import UserError
 from genome_lm.metrics.cross_entropy import binary_cross_entropy_per_task
@@ -32,10 +33,10 @@ WINDOWS_PER_BLOCK = 8192
 class FitSettings:
     """How a baseline is fitted."""
 
-    choice: PenaltyChoice = PenaltyChoice.PER_TASK
+    choice: PenaltyChoice = PenaltyChoice.per_task
     strands: Strands = Strands.FORWARD
     penalties: tuple[float, ...] = DEFAULT_GRID
-    """Values of C to choose from, ascending; not used under `PenaltyChoice.POSTER`."""
+    """Values of C to choose from, ascending; not used under `PenaltyChoice.poster`."""
     tolerance: float = 1e-6
     """On the estimated relative distance of the final objective from its minimum."""
     path_tolerance: float = 1e-5
@@ -148,7 +149,7 @@ def _fit(
             f"{len(tasks)} tasks on {len(train)} training windows of {dataset.path}; "
             "expected at least one of each"
         )
-    choosing = settings.choice is not PenaltyChoice.POSTER
+    choosing = settings.choice is not PenaltyChoice.poster
     if choosing and not len(valid):
         raise UserError(
             f"{dataset.path} has no validation windows to choose the baseline's C on; "

@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from genome_lm.baseline.design import Design, Scaling, linear_scores
 from genome_lm.baseline.logistic import place_signs, single_class, task_blocks
 from genome_lm.baseline.solver import SolverState, initial_state, minimise, state_at
+from genome_lm.choices import PenaltyChoice
 from genome_lm.metrics.cross_entropy import binary_cross_entropy_per_task
 
 logger = logging.getLogger(__name__)
@@ -25,18 +25,6 @@ coefficients."""
 
 PATIENCE = 2
 FEW_POSITIVES = 30
-
-
-class PenaltyChoice(StrEnum):
-    """How C is set."""
-
-    PER_TASK = "per_task"
-    """Each task its own. With fewer than 30 validation positives that is a lottery: such a task takes the
-    (geometric) median of the others."""
-    OVERALL = "overall"
-    """One C, that of the lowest mean validation cross-entropy over the tasks."""
-    POSTER = "poster"
-    """C = 1e6 for all, as in the report; nothing is chosen."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +62,15 @@ def follow_path(
 ) -> PenaltyPath:
     """Fit along ascending `penalties`, each from the last, until validation has been worse twice running.
 
-    Under PER_TASK each task stops by its own cross-entropy, under OVERALL all stop by the mean. Tasks whose
-    training labels are all equal are fitted nowhere and take the median C.
+    Under `per_task` each task stops by its own cross-entropy, under `overall` all stop by the mean. Tasks
+    whose training labels are all equal are fitted nowhere and take the median C.
 
     Args:
         design, scaling, labels: of the training windows; labels 0 or 1, [n_rows, n_tasks].
         valid_features: not standardised, [n_valid, n_features], n_valid > 0.
         valid_labels: [n_valid, n_tasks].
         penalties: values of C, ascending.
-        choice: PER_TASK or OVERALL.
+        choice: `per_task` or `overall`.
     """
     n_tasks = labels.shape[1]
     device = design.eigenvalues.device
@@ -108,7 +96,7 @@ def follow_path(
             tasks = block.tasks
             cross_entropy[place, tasks] = binary_cross_entropy_per_task(scores, valid_labels[:, tasks])
             block.weights, block.state = state.weights, state if len(parts) == 1 else None
-            if choice is PenaltyChoice.PER_TASK:
+            if choice is PenaltyChoice.per_task:
                 here = cross_entropy[place, tasks]
                 better = (
                     here < cross_entropy[best_place[tasks], tasks]
@@ -117,7 +105,7 @@ def follow_path(
                 )
                 best_place[tasks[better]] = place
                 best[:, tasks[better]] = state.weights[:, torch.from_numpy(better).to(device)]
-        if choice is PenaltyChoice.OVERALL:
+        if choice is PenaltyChoice.overall:
             mean = cross_entropy[: place + 1, fitted].mean(axis=1)
             if place == 0 or mean[place] < mean[overall_best]:
                 overall_best = place
@@ -132,7 +120,7 @@ def follow_path(
             break
     grid = np.asarray(penalties)
     penalty_of = grid[best_place]
-    if choice is PenaltyChoice.PER_TASK and len(fitted):
+    if choice is PenaltyChoice.per_task and len(fitted):
         positives = valid_labels.sum(axis=0, dtype=np.int64)
         few = np.minimum(positives, len(valid_labels) - positives) < FEW_POSITIVES
         few |= single_class(labels)

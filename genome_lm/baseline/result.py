@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genome_lm.baseline.kmers import LONGEST_K, Strands
-from genome_lm.baseline.penalty import PenaltyChoice
+from genome_lm.choices import PenaltyChoice
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class BaselineFit:
     penalty: np.ndarray
     """C."""
     path_penalties: np.ndarray
-    """The grid that C was chosen from, float64 [n_penalties]; empty under `PenaltyChoice.POSTER`."""
+    """The grid that C was chosen from, float64 [n_penalties]; empty under `PenaltyChoice.poster`."""
     path_cross_entropy: np.ndarray
     """Mean validation cross-entropy, float64 [n_penalties, n_tasks]; NaN where no fit was made."""
     valid_cross_entropy: np.ndarray
@@ -70,9 +70,9 @@ class BaselineFit:
         """For tables, such as "1- to 5-mer logistic regression, 200 bp, both strands, C per task"."""
         strands = {Strands.FORWARD: "one strand", Strands.SUMMED: "both strands"}[self.strands]
         choice = {
-            PenaltyChoice.PER_TASK: "C per task",
-            PenaltyChoice.OVERALL: "one C",
-            PenaltyChoice.POSTER: "C = 1e6",
+            PenaltyChoice.per_task: "C per task",
+            PenaltyChoice.overall: "one C",
+            PenaltyChoice.poster: "C = 1e6",
         }[self.choice]
         return f"1- to {LONGEST_K}-mer logistic regression, {self.context_bp} bp, {strands}, {choice}"
 

@@ -35,6 +35,12 @@ class FiniteLoss(L.Callback):
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._read(trainer)
 
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The last step before a validation may spoil the weights after its own loss was checked."""
+        value = trainer.callback_metrics.get("valid/perplexity")
+        if value is not None and not torch.isfinite(value):
+            raise _stopped(trainer.global_step, trainer)
+
     def _read(self, trainer: L.Trainer) -> None:
         if self._first_bad is not None and (step := int(self._first_bad)) >= 0:
             raise _stopped(step, trainer)

@@ -10,16 +10,16 @@ import torch
 from genome_lm.allocator import keep_freed_memory
 from genome_lm.baseline.fit import FitSettings, compare_contexts
 from genome_lm.baseline.kmers import Strands
-from genome_lm.baseline.penalty import PenaltyChoice
 from genome_lm.baseline.result import BaselineFit, ContextComparison
 from genome_lm.build import dataset_from, network_with_weights
 from genome_lm.checkpoint import Description, read_checkpoint
+from genome_lm.choices import PenaltyChoice, Protocol
 from genome_lm.commands.device import device_from
 from genome_lm.config import BaselineConfig, EvaluateConfig
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.errors import UserError
-from genome_lm.evaluation.compare import SCORED_SPLITS, Protocol, compare
+from genome_lm.evaluation.compare import SCORED_SPLITS, compare
 from genome_lm.evaluation.predict import predict_windows
 from genome_lm.evaluation.predictions import Predictions, prior_predictions, write_predictions
 from genome_lm.evaluation.report import write_evaluation
@@ -67,7 +67,10 @@ def evaluate(config: EvaluateConfig) -> float:
         else config.evaluate.average_strands
     )
     device = device_from(config.evaluate.accelerator, "evaluate")
+    protocol = config.protocol.name
     folder = Path(config.output_dir) if config.output_dir else run_folder(checkpoint)
+    if not config.output_dir and protocol is Protocol.poster:
+        folder = folder / protocol.value  # beside the tuned evaluation, not over it
     logger.info("model     %s, %s", checkpoint, description.model_name)
     logger.info("tasks     %s", task_set)
     windows = np.flatnonzero(dataset.split > 0)
@@ -94,7 +97,6 @@ def evaluate(config: EvaluateConfig) -> float:
         task_ids=tuple(dataset.tasks.id[task] for task in tasks),
         dataset_checksum=dataset.checksum,
     )
-    protocol = Protocol(config.protocol.name.value)
     fits = _baselines(config.baseline, dataset, tasks, description.context_bp, strands, protocol, device)
     own, best = fits.at(description.context_bp), fits.best
     predictions = {
@@ -104,6 +106,8 @@ def evaluate(config: EvaluateConfig) -> float:
     }
     if best.context_bp != own.context_bp:
         predictions[BEST_BASELINE] = _as_predictions(BEST_BASELINE, best)
+    else:  # an earlier evaluation may have found another context
+        (folder / "predictions" / f"{BEST_BASELINE}.h5").unlink(missing_ok=True)
     for name, each in predictions.items():
         write_predictions(folder / "predictions" / f"{name}.h5", each)
     comparison = compare(dataset, predictions, tasks, task_set, protocol)
@@ -185,9 +189,9 @@ def _baselines(
     device: torch.device,
 ) -> ContextComparison:
     """The baseline at the network's context and, but for `poster`, at those where it may be better."""
-    poster = protocol is Protocol.POSTER
+    poster = protocol is Protocol.poster
     settings = FitSettings(
-        choice=PenaltyChoice.POSTER if poster else PenaltyChoice(config.penalty_choice.value),
+        choice=PenaltyChoice.poster if poster else config.penalty_choice,
         strands=Strands.SUMMED if strands else Strands.FORWARD,
     )
     cache = Path(config.cache_dir) if config.cache_dir else None

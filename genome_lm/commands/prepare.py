@@ -5,7 +5,7 @@ from pathlib import Path
 
 from genome_lm.config import PrepareConfig
 from genome_lm.dataset.prepare import prepare as prepare_dataset
-from genome_lm.dataset.settings import EndPolicy, NPolicy, PrepareSettings
+from genome_lm.dataset.settings import PrepareSettings
 from genome_lm.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -30,8 +30,8 @@ def prepare(config: PrepareConfig, interactive: bool) -> None:
         min_coverage=config.min_coverage,
         min_positives=config.min_positives,
         window_bp=config.window_bp,
-        n_policy=NPolicy(config.n_policy.value),
-        end_policy=EndPolicy(config.end_policy.value),
+        n_policy=config.n_policy,
+        end_policy=config.end_policy,
         blacklist=Path(config.blacklist) if config.blacklist else None,
         valid=tuple(config.splits.valid),
         test=tuple(config.splits.test),

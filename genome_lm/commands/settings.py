@@ -23,6 +23,7 @@ def check_settings(config: TrainConfig) -> None:
     at_least_devices = f"at least {trainer.devices}, the number of trainer.devices"
     for key, holds, expected in (
         ("seed", 0 <= config.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
+        ("run_name", "/" not in config.run_name, "a name without /"),
         ("trainer.max_epochs", trainer.max_epochs >= 1, least_one),
         ("trainer.devices", trainer.devices >= 1, least_one),
         ("data.batch_size", config.data.batch_size >= trainer.devices, at_least_devices),

@@ -210,6 +210,12 @@ def _check_resumable(config: TrainConfig, description: Description) -> None:
                 f"checkpoint {saved.path} was trained with {what} than this configuration; "
                 "repeat the settings of its config.yaml, or train anew without ckpt_path"
             )
+    if saved.description.dataset.get("checksum") != description.dataset["checksum"]:
+        used = description.dataset["path"] or "the embedded one"
+        raise UserError(
+            f"checkpoint {saved.path} was trained on another dataset than {used}; give that as data.path, "
+            "or train anew without ckpt_path"
+        )
     network_with_weights(saved, config.allowed_packages)
     if saved.epochs >= config.trainer.max_epochs:
         raise UserError(

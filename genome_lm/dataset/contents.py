@@ -106,22 +106,19 @@ class Dataset:
     def bases(self, windows: np.ndarray, context_bp: int, shift: np.ndarray | int = 0) -> np.ndarray:
         """Base codes of the middle `context_bp` of `windows`, uint8 [windows, context_bp].
 
+        Where as many bases cannot be left out on both sides, one more is left out on the right.
+
         Args:
             shift: bp by which the slice moves to the right, one for all or one a window, int [windows].
 
         Raises:
-            UserError: the context does not fit the window, cannot be centred in it, or the shift leaves it.
+            UserError: the context does not fit the window, or the shift leaves it.
         """
         room = self.window_bp - context_bp
         if not 1 <= context_bp <= self.window_bp:
             raise UserError(
                 f"context of {context_bp} bp does not fit the stored windows of {self.window_bp} bp; "
                 f"choose 1 to {self.window_bp}, or prepare a dataset with longer windows"
-            )
-        if room % 2:
-            raise UserError(
-                f"context of {context_bp} bp cannot be centred in windows of {self.window_bp} bp; "
-                f"choose {context_bp + 1} bp or another {'odd' if self.window_bp % 2 else 'even'} length"
             )
         if np.size(shift) and np.max(np.abs(shift)) > room // 2:
             raise UserError(

@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 
+from genome_lm.choices import EndPolicy, NPolicy
 from genome_lm.dataset.contents import SPLITS
 from genome_lm.dataset.coverage import Runs, count_over_bins, members
 from genome_lm.dataset.manifest import Manifest
 from genome_lm.dataset.regions import DROPPED, Region, assign_splits
-from genome_lm.dataset.settings import EndPolicy, NPolicy, PrepareSettings
+from genome_lm.dataset.settings import PrepareSettings
 from genome_lm.dataset.summary import BinCounts
 from genome_lm.dataset.tracks import Tracks
 from genome_lm.dataset.windows import has_unknown, merge_windows, pack_labels
@@ -110,13 +111,13 @@ class PieceMaker:
             bins = np.delete(bins, members(*self._excluded[chromosome], bins))
         clean = len(bins)
         starts = bins * settings.bin_bp - settings.flank_bp
-        if settings.end_policy is EndPolicy.DROP:
+        if settings.end_policy is EndPolicy.drop:
             bins = bins[(starts >= 0) & (starts + settings.window_bp <= len(codes))]
         inside = len(bins)
         starts = bins * settings.bin_bp
-        if settings.n_policy is NPolicy.CORE:
+        if settings.n_policy is NPolicy.core:
             bins = bins[~has_unknown(codes, starts, settings.bin_bp)]
-        elif settings.n_policy is NPolicy.WINDOW:
+        elif settings.n_policy is NPolicy.window:
             bins = bins[~has_unknown(codes, starts - settings.flank_bp, settings.window_bp)]
         if counted:
             self.bins += BinCounts(

@@ -45,7 +45,8 @@ def parse_region(text: str, split: int, lengths: Mapping[str, int]) -> Region:
     if chromosome is None:
         raise UserError(
             f"{SPLITS[split]} region {text!r}: no such chromosome in the FASTA, which has {listed(lengths)}; "
-            "expected a chromosome's name or 'chr20:40,000,000-48,000,000'"
+            f"set splits.{SPLITS[split]} to chromosomes or regions of it, such as "
+            "'chr20:40,000,000-48,000,000' (the defaults are DeepSEA's, for a whole human genome)"
         )
     assert match is not None
     start, end = (int(re.sub("[,_]", "", match[side])) for side in ("start", "end"))

@@ -2,25 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
+from genome_lm.choices import EndPolicy, NPolicy
 from genome_lm.errors import UserError
-
-
-class NPolicy(StrEnum):
-    """What to do with unknown bases (N and the other ambiguous letters)."""
-
-    CORE = "core"  # drop a bin with an N among its own bases
-    WINDOW = "window"  # drop a bin with an N anywhere in its window
-    KEEP = "keep"
-
-
-class EndPolicy(StrEnum):
-    """What to do with a window that reaches past an end of its chromosome."""
-
-    DROP = "drop"
-    PAD = "pad"  # fill up with N
 
 
 @dataclass(frozen=True)
@@ -47,8 +32,8 @@ class PrepareSettings:
     min_coverage: float = 0.5
     min_positives: int = 1
     window_bp: int = 1000
-    n_policy: NPolicy = NPolicy.CORE
-    end_policy: EndPolicy = EndPolicy.DROP
+    n_policy: NPolicy = NPolicy.core
+    end_policy: EndPolicy = EndPolicy.drop
     blacklist: Path | None = None
     valid: tuple[str, ...] = ()
     test: tuple[str, ...] = ()

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
+from genome_lm.choices import Protocol
 from genome_lm.dataset.contents import SPLITS, Dataset, TaskTable
 from genome_lm.errors import UserError
 from genome_lm.evaluation.predictions import Predictions
@@ -15,23 +15,6 @@ from genome_lm.metrics.thresholds import best_f1_thresholds, confusion_at
 
 MODEL, BASELINE, PRIOR = "model", "baseline", "prior"
 SCORED_SPLITS = ("valid", "test")
-
-
-class Protocol(StrEnum):
-    """Where the thresholds come from, for every predictor alike."""
-
-    TUNED = "tuned"
-    """Each task's threshold of the highest F1 on validation, applied to test."""
-
-    POSTER = "poster"
-    """Probability 0.5 for every task, as in Zhang and Kamath (2016)."""
-
-    @property
-    def rule(self) -> str:
-        """The rule in words."""
-        if self is Protocol.TUNED:
-            return "per task and predictor, the threshold of the highest F1 on validation, applied to test"
-        return "probability 0.5 for every task and predictor"
 
 
 @dataclass(frozen=True)
@@ -93,7 +76,7 @@ class Comparison:
 
 def choose_thresholds(protocol: Protocol, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Thresholds on the logits, float64 [n_tasks], from validation logits and labels [n_windows, n_tasks]."""
-    if protocol is Protocol.POSTER:
+    if protocol is Protocol.poster:
         return np.zeros(logits.shape[1])
     return best_f1_thresholds(logits, labels)
 
@@ -121,7 +104,7 @@ def compare(
     predictions: Mapping[str, Predictions],
     tasks: np.ndarray,
     task_set: str,
-    protocol: Protocol = Protocol.TUNED,
+    protocol: Protocol = Protocol.tuned,
 ) -> Comparison:
     """Score every predictor by the same rule on the same windows and tasks.
 

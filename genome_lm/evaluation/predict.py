@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from genome_lm.dataset.contents import Dataset
-from genome_lm.module import reverse_complement
 from genome_lm.network import Network
+from genome_lm.network import average_strands as mean_of_strands
 
 
 def predict_windows(
@@ -35,8 +35,6 @@ def predict_windows(
         for first in range(0, len(windows), batch_size):
             rows = slice(first, first + batch_size)
             codes = torch.from_numpy(dataset.bases(windows[rows], context_bp)).to(device)
-            predicted = network(codes).float()
-            if average_strands:
-                predicted = (predicted + network(reverse_complement(codes)).float()) / 2
-            logits[rows] = predicted.cpu().numpy()
+            predicted = mean_of_strands(network, codes) if average_strands else network(codes)
+            logits[rows] = predicted.float().cpu().numpy()
     return logits

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from genome_lm.evaluation.compare import BASELINE, MODEL, SCORED_SPLITS, Comparison, Protocol
+from genome_lm.choices import Protocol
+from genome_lm.evaluation.compare import BASELINE, MODEL, SCORED_SPLITS, Comparison
 from genome_lm.metrics.cross_entropy import perplexity
 
 OPTIMISTIC = "optimistic (thresholds chosen here)"
@@ -127,7 +128,7 @@ def _summarise_split(comparison: Comparison, split: str) -> SplitSummary:
     return SplitSummary(
         windows=counts.windows,
         windows_in_dataset=counts.windows_in_dataset,
-        note=OPTIMISTIC if split == "valid" and comparison.protocol is Protocol.TUNED else "",
+        note=OPTIMISTIC if split == "valid" and comparison.protocol is Protocol.tuned else "",
         overall=_figures(comparison, split, np.ones(len(groups), dtype=bool)),
         groups={str(group): _figures(comparison, split, groups == group) for group in np.unique(groups)},
     )
