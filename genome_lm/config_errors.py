@@ -46,7 +46,8 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
             reason = reason.replace(f"of type 'str' could not be converted to {type_name}", f"is not {words}")
         return f"{cause.full_key}: {reason}"
     if found and "No match in the defaults list" in message:
-        return _unknown_key(found.group(1), command, arguments)
+        groups = ", ".join(_groups(command)) or "none"
+        return f"{found.group(1)} is not a group of {command}; possible groups: {groups}"
     lines = message.partition("Config search path")[0].partition("See https")[0].splitlines()
     return " ".join(line.strip() for line in lines if line.strip())
 

@@ -116,6 +116,23 @@ def test_a_loss_that_is_no_number_stops_and_names_its_step(small_file, tmp_path,
     }
 
 
+def test_weights_spoilt_by_the_last_step_are_not_saved(small_file, tmp_path, monkeypatch, capsys):
+    """The step's own loss was finite; only the validation after it can tell."""
+    plain = MultitaskModule.optimizer_step
+
+    def broken(self, *arguments, **more):
+        plain(self, *arguments, **more)
+        with torch.no_grad():
+            self.network.head.linear.bias.fill_(torch.nan)
+
+    monkeypatch.setattr(MultitaskModule, "optimizer_step", broken)
+    more = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "callbacks.ema_decay=0.0")
+    assert run_tiny(small_file, tmp_path, *more) == 2
+    assert "the loss is not finite at step 1 (epoch 1)" in capsys.readouterr().err
+    (run,) = run_folders(tmp_path)
+    assert not (run / "checkpoints").exists()
+
+
 def test_weights_that_are_no_numbers_stop_the_run_too(small_file, tmp_path, capsys):
     assert run_tiny(small_file, tmp_path, "optimizer.learning_rate=1e38", "optimizer.warmup_fraction=0") == 2
     assert "the loss is not finite at step " in capsys.readouterr().err

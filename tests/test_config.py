@@ -203,6 +203,17 @@ def test_a_gpu_that_is_not_there(monkeypatch, tmp_path, capsys):
     ("command", "arguments", "answer"),
     [
         ("evaluate", ["ckpt=best.ckpt"], "ckpt does not exist; did you mean ckpt_path?"),
+        ("evaluate", ["data=default"], "data is not a group of evaluate; possible groups: protocol"),
+        (
+            "train",
+            ["protocol=poster"],
+            "protocol is not a group of train; possible groups: data, tokenizer, ",
+        ),
+        (
+            "evaluate",
+            ["-m", "protocol=tuned,poster"],
+            "evaluate runs one job at a time; -m sweeps are for train",
+        ),
         ("evaluate", ["protocol=strict"], "Available options in 'protocol': poster tuned"),
         ("evaluate", ["evaluate.batch_size=0"], "evaluate.batch_size is 0; expected at least 1"),
         ("evaluate", ["evaluate.threads=0"], "evaluate.threads is 0; expected at least 1"),

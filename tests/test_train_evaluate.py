@@ -249,6 +249,18 @@ def test_going_on_from_a_checkpoint(run, small_file, tmp_path):
     assert 0 < (before - after).abs().max() < 0.1
 
 
+def test_going_on_with_another_dataset(run, tmp_path, capsys):
+    """The same tasks over other windows: what was tested on could be trained on now."""
+    other = tmp_path / "other.h5"
+    source = SLICE / "chr20_47Mb_49Mb.fa.gz", SLICE / "tracks.tsv"
+    prepare(
+        *source, other, PrepareSettings("hg19", valid=("chr20:0-300,000",), test=("chr20:300,000-600,000",))
+    )
+    arguments = (*TINY, f"data.path={other}", f"runs_dir={tmp_path}", "trainer.max_epochs=3")
+    assert run_command("train", *arguments, f"ckpt_path={run}/checkpoints/last.ckpt") == 2
+    assert f"was trained on another dataset than {other}; " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("override", "answer"),
     [
