@@ -1,6 +1,9 @@
 """Who may import whom: the arrows of the design, read from the source."""
 
 import ast
+import re
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -152,3 +155,27 @@ def test_the_mains_at_the_top_are_a_few_lines():
         path = PACKAGE.parent / name
         assert imports_of(path) == {"genome_lm.cli"}
         assert len(path.read_text().splitlines()) < 10
+
+
+def test_what_is_imported_is_declared():
+    """A dependency that only another one brings would be missed by whoever installs the wheel."""
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [name for extra in ("tensorboard",) for name in project["optional-dependencies"][extra]]
+    declared = {re.match(r"[\w-]+", line)[0] for line in [*project["dependencies"], *extras]}
+    names = {"hydra": "hydra-core"}
+    used = {
+        name.partition(".")[0]
+        for path in MODULES.values()
+        for name in imports_of(path)
+        if name.partition(".")[0] not in {*sys.stdlib_module_names, "genome_lm"}
+    }
+    assert {names.get(name, name) for name in used} <= declared
+
+
+def test_the_readme_lists_every_file():
+    """The layout has each file with the first line of its docstring."""
+    readme = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    for path in MODULES.values():
+        summary = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).splitlines()[0]
+        name = f"{path.parent.name}/" if path.name == "__init__.py" else path.name
+        assert re.search(rf"^ +{re.escape(name)} +{re.escape(summary)}$", readme, re.MULTILINE), path

@@ -79,8 +79,11 @@ def prepare(
             settings.compression_level,
         )
     for split, count in zip(SPLITS, maker.windows, strict=True):
-        if not count and (split == "train" or any(SPLITS[region.split] == split for region in regions)):
-            logger.warning("no window falls into the %s split; check the split regions", split)
+        if not count:
+            logger.warning(
+                "no window falls into the %s split, which training and evaluation need; check the regions",
+                split,
+            )
     return PrepareSummary(
         path=output,
         checksum=checksum,
