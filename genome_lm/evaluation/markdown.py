@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from genome_lm.choices import Protocol
 from genome_lm.evaluation.compare import BASELINE, MODEL, PRIOR
 from genome_lm.evaluation.summary import REPORT, Figures, SplitSummary, Summary
 
@@ -19,7 +20,7 @@ def to_markdown(summary: Summary) -> str:
         _headline(test.overall),
         f"## Test\n\n{_scope(summary, test)}",
         _table(_beside_report(_score_table(test.overall, comparison.predictors))),
-        _against_report(test.overall),
+        _against_report(test.overall, comparison.protocol),
         _undefined(test.overall),
         _further_rivals(test.overall),
         "## Test, by group",
@@ -79,12 +80,13 @@ def _beside_report(rows: list[list[str]]) -> list[list[str]]:
     return [row + columns.get(row[0], ["-"] * 3) for row in rows]
 
 
-def _against_report(figures: Figures) -> str:
+def _against_report(figures: Figures, protocol: Protocol) -> str:
     share = f"{figures.wins / figures.counted:.1%} here" if figures.counted else "none counted here"
     return (
         f"The last columns are {REPORT.source}: wins on {REPORT.wins_share:.1%} of the tasks ({share}), "
         f"mean F1 difference {_show(REPORT.f1_difference, 3, sign=True)}. They come from other data "
-        f"({REPORT.data}) and other rules ({REPORT.rules}), so they are context and no target; {REPORT.note}."
+        f"({REPORT.data}) and {'the same' if protocol is Protocol.poster else 'other'} rules ({REPORT.rules}), "
+        f"so they are context and no target; {REPORT.note}."
     )
 
 
