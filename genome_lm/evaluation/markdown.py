@@ -82,11 +82,11 @@ def _beside_report(rows: list[list[str]]) -> list[list[str]]:
 
 def _against_report(figures: Figures, protocol: Protocol) -> str:
     share = f"{figures.wins / figures.counted:.1%} here" if figures.counted else "none counted here"
+    rules = f"{'the same' if protocol is Protocol.poster else 'other'} rules ({REPORT.rules})"
     return (
         f"The last columns are {REPORT.source}: wins on {REPORT.wins_share:.1%} of the tasks ({share}), "
         f"mean F1 difference {_show(REPORT.f1_difference, 3, sign=True)}. They come from other data "
-        f"({REPORT.data}) and {'the same' if protocol is Protocol.poster else 'other'} rules ({REPORT.rules}), "
-        f"so they are context and no target; {REPORT.note}."
+        f"({REPORT.data}) and {rules}, so they are context and no target; {REPORT.note}."
     )
 
 
