@@ -140,14 +140,7 @@ def test_help_needs_nothing_heavy(module):
         if name.partition(".")[0] == "genome_lm":
             assert inside(name) in ("", *LIGHT), f"{module} imports {name}"
         else:
-            assert name.partition(".")[0] not in {
-                "torch",
-                "lightning",
-                "numpy",
-                "h5py",
-                "wandb",
-                "torchmetrics",
-            }
+            assert name.partition(".")[0] not in HEAVY
 
 
 def test_the_mains_at_the_top_are_a_few_lines():
