@@ -3,6 +3,14 @@
 Arrays are [n_windows, n_tasks]; a score that is undefined for a task is NaN.
 """
 
+from genome_lm.metrics.calibration import (
+    ECE_EDGES,
+    PLOT_EDGES,
+    Reliability,
+    brier_score_per_task,
+    expected_calibration_error,
+    reliability,
+)
 from genome_lm.metrics.cross_entropy import (
     binary_cross_entropy_per_task,
     perplexity,
@@ -14,15 +22,21 @@ from genome_lm.metrics.streaming import MeanCrossEntropy
 from genome_lm.metrics.thresholds import Confusion, best_f1_thresholds, confusion_at
 
 __all__ = [
+    "ECE_EDGES",
+    "PLOT_EDGES",
     "Confusion",
     "MeanCrossEntropy",
+    "Reliability",
     "auroc",
     "auroc_and_average_precision",
     "average_precision",
     "best_f1_thresholds",
     "binary_cross_entropy_per_task",
+    "brier_score_per_task",
     "confusion_at",
+    "expected_calibration_error",
     "perplexity",
     "prior_cross_entropy",
     "prior_logits",
+    "reliability",
 ]
