@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_genome import bed_text
 
-from genome_lm.dataset import peaks
+from genome_lm.dataset import bed
 from genome_lm.dataset.names import check_shared_names, match_name
 from genome_lm.dataset.peaks import read_peaks
 from genome_lm.dataset.source import blocks
@@ -125,7 +125,7 @@ def test_the_sweep_and_the_careful_way_agree(rows, block, notes):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         text = bed_text(rows)
         path = written(Path(folder), text.replace("\n", "\n# note\n") if notes else text)
-        patch.setattr(peaks, "blocks", functools.partial(blocks, size=block))
+        patch.setattr(bed, "blocks", functools.partial(blocks, size=block))
         found = intervals(path)
         for name in LENGTHS:
             assert found.get(name, []) == [row[1:] for row in rows if row[0] == name]

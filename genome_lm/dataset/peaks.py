@@ -9,14 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from genome_lm.dataset.bed import LONGEST_NUMBER, SKIPPED, bad_interval, columns_of, coordinate, whole_lines
 from genome_lm.dataset.names import match_name
-from genome_lm.dataset.source import blocks
-from genome_lm.errors import UserError
-
-_LONGEST_LINE = 1 << 20
-_LONGEST_NUMBER = 15  # digits: far beyond any chromosome, well inside int64
-_SKIPPED = (b"#", b"track", b"browser")
-_HEADER_STARTS = {b"start", b"chromstart", b"chrom_start"}
 
 _Rows = tuple[list[bytes], list[int], list[int], list[int]]  # names, starts, ends, line numbers
 
@@ -65,7 +59,7 @@ def read_peaks(path: Path, lengths: Mapping[str, int]) -> Peaks:
         wrong = np.flatnonzero((end <= start) | (end > limit))
         if wrong.size:
             first = int(wrong[0])
-            raise _bad_interval(
+            raise bad_interval(
                 path, numbers[first], names[first], starts[first], ends[first], int(limit[first])
             )
         if len(limit_of) == 1:
@@ -93,31 +87,10 @@ def read_peaks(path: Path, lengths: Mapping[str, int]) -> Peaks:
     return peaks
 
 
-def _bad_interval(path: Path, line: int, name: bytes, start: int, end: int, limit: int) -> UserError:
-    where = f"{path}: line {line}: {name.decode('utf-8', 'replace')}:{start}-{end}"
-    if end <= start:
-        return UserError(
-            f"{where}: end is not after start; BED intervals are 0-based, half-open, start < end"
-        )
-    return UserError(
-        f"{where}: past the chromosome's end at {limit:,}; are the peaks and the FASTA of the same assembly?"
-    )
-
-
 def _rows(path: Path) -> Iterator[_Rows]:
     """Parsed lines, a block of the file at a time."""
-    carry, line = b"", 1
-    for block in blocks(path):
-        text = carry + block
-        cut = text.rfind(b"\n") + 1
-        text, carry = text[:cut], text[cut:]
-        if text:
-            yield from _parse(path, text, line)
-            line += text.count(b"\n")
-        if len(carry) > _LONGEST_LINE:
-            raise UserError(f"{path}: line {line}: longer than {_LONGEST_LINE:,} bytes; expected BED lines")
-    if carry:
-        yield from _parse(path, carry, line)
+    for text, line in whole_lines(path):
+        yield from _parse(path, text, line)
 
 
 def _parse(path: Path, text: bytes, first_line: int) -> Iterator[_Rows]:
@@ -134,9 +107,9 @@ def _parse_clean(lines: list[bytes], first_line: int) -> _Rows | None:
     except ValueError:
         return None
     digits = b"".join(starts) + b"".join(ends)
-    if not digits.isdigit() or any(name.startswith(_SKIPPED) or not name.strip() for name in set(names)):
+    if not digits.isdigit() or any(name.startswith(SKIPPED) or not name.strip() for name in set(names)):
         return None
-    if max(map(len, starts)) > _LONGEST_NUMBER or max(map(len, ends)) > _LONGEST_NUMBER:
+    if max(map(len, starts)) > LONGEST_NUMBER or max(map(len, ends)) > LONGEST_NUMBER:
         return None
     try:
         rows = list(map(int, starts)), list(map(int, ends))
@@ -151,40 +124,11 @@ def _parse_carefully(path: Path, lines: list[bytes], first_line: int) -> _Rows:
     ends: list[int] = []
     numbers: list[int] = []
     for number, raw in enumerate(lines, start=first_line):
-        line = raw.strip()
-        first_word = line.split(None, 1)[0] if line else b""
-        if not line or line.startswith(b"#") or first_word in _SKIPPED:
+        columns = columns_of(path, number, raw)
+        if columns is None:
             continue
-        columns = raw.rstrip(b"\r").split(b"\t") if b"\t" in line else line.split()
-        if len(columns) < 3:
-            raise UserError(
-                f"{path}: line {number}: {len(columns)} column{'s' * (len(columns) != 1)} "
-                f"({_shown(line)}); expected at least chromosome, start and end, separated by tabs"
-            )
-        if number == 1 and columns[1].strip().lower() in _HEADER_STARTS:
-            continue
-        if not columns[0].strip():
-            raise UserError(
-                f"{path}: line {number}: empty chromosome name; expected chromosome, start and end"
-            )
-        names.append(columns[0].strip())
-        starts.append(_coordinate(path, number, "start", columns[1].strip()))
-        ends.append(_coordinate(path, number, "end", columns[2].strip()))
+        names.append(columns[0])
+        starts.append(coordinate(path, number, "start", columns[1]))
+        ends.append(coordinate(path, number, "end", columns[2]))
         numbers.append(number)
     return names, starts, ends, numbers
-
-
-def _coordinate(path: Path, line: int, column: str, text: bytes) -> int:
-    if text.isdigit() and len(text) <= _LONGEST_NUMBER:
-        return int(text)
-    if text.startswith(b"-") and text[1:].isdigit():
-        raise UserError(
-            f"{path}: line {line}: {column} {_shown(text)} is negative; BED coordinates are 0-based, from 0"
-        )
-    raise UserError(
-        f"{path}: line {line}: {column} {_shown(text)} is no whole number of bases; expected digits only"
-    )
-
-
-def _shown(text: bytes) -> str:
-    return repr(text[:40].decode("utf-8", "replace"))
