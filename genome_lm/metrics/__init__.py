@@ -1,4 +1,4 @@
-"""Scores of multitask predictions: exact ones on arrays, and one that streams.
+"""Scores of multitask predictions: exact ones on arrays, and ones that stream.
 
 Arrays are [n_windows, n_tasks]; a score that is undefined for a task is NaN.
 """
@@ -17,6 +17,8 @@ from genome_lm.metrics.cross_entropy import (
     prior_cross_entropy,
     prior_logits,
 )
+from genome_lm.metrics.histogram_scores import Bounded, CallBounds
+from genome_lm.metrics.histograms import TaskHistograms, TaskScores
 from genome_lm.metrics.ranking import auroc, auroc_and_average_precision, average_precision
 from genome_lm.metrics.streaming import MeanCrossEntropy
 from genome_lm.metrics.thresholds import Confusion, best_f1_thresholds, confusion_at
@@ -24,9 +26,13 @@ from genome_lm.metrics.thresholds import Confusion, best_f1_thresholds, confusio
 __all__ = [
     "ECE_EDGES",
     "PLOT_EDGES",
+    "Bounded",
+    "CallBounds",
     "Confusion",
     "MeanCrossEntropy",
     "Reliability",
+    "TaskHistograms",
+    "TaskScores",
     "auroc",
     "auroc_and_average_precision",
     "average_precision",
