@@ -70,9 +70,12 @@ def _train(config: DictConfig, run_dir: Path) -> float:
             f"trainer.devices is {config.trainer.devices}; a sweep (-m) trains each job on 1 device: "
             "start one run a configuration instead"
         )
+    if HydraConfig.get().mode == RunMode.MULTIRUN and config.logger.group is None:
+        config.logger.group = Path(HydraConfig.get().sweep.dir).name
     from genome_lm.commands.train import train as job
 
-    return job(OmegaConf.to_object(config), run_dir, sys.stderr.isatty()).valid_perplexity  # type: ignore[arg-type]
+    command = _repeating("train")
+    return job(OmegaConf.to_object(config), run_dir, sys.stderr.isatty(), command).valid_perplexity  # type: ignore[arg-type]
 
 
 def _evaluate(config: DictConfig, run_dir: Path) -> float:
@@ -164,6 +167,16 @@ def _job(command: str, config: DictConfig, failures: list[UserError]) -> float |
             raise
         _note(run_dir, traceback.format_exc())
     return float("nan")
+
+
+def _repeating(command: str) -> str:
+    """The shell command that runs the present job again, on its own if it belongs to a sweep."""
+    from genome_lm.provenance import command_line
+
+    hydra_config = HydraConfig.get()
+    sources = hydra_config.runtime.config_sources
+    added = [source.path for source in sources if source.provider == "command-line"]
+    return command_line(command, hydra_config.overrides.task, added, hydra_config.job.config_name)
 
 
 def _remove_if_unused(run_dir: Path) -> None:

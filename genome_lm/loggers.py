@@ -1,15 +1,19 @@
 """Where the figures of a run go."""
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from genome_lm.config import LoggerConfig, LoggerName
 from genome_lm.errors import UserError
+from genome_lm.tracking.keys import training_figures
+from genome_lm.tracking.record import TENSORBOARD, TensorBoardRecord, write_record
 
 
-def loggers_from(config: LoggerConfig, run_name: str, run_dir: Path) -> list[Logger]:
+def loggers_from(config: LoggerConfig, run_dir: Path) -> list[Logger]:
     """`metrics.csv` in the run folder, and W&B or TensorBoard beside it when chosen.
 
     Raises:
@@ -17,38 +21,82 @@ def loggers_from(config: LoggerConfig, run_name: str, run_dir: Path) -> list[Log
     """
     loggers: list[Logger] = [CSVLogger(run_dir, name="", version="")]
     if config.name is LoggerName.wandb:
-        loggers.append(_wandb(config, run_name, run_dir))
+        loggers.append(_wandb(config, run_dir))
     elif config.name is LoggerName.tensorboard:
         loggers.append(_tensorboard(run_dir))
     return loggers
 
 
-def finish(loggers: list[Logger], *, failed: bool) -> None:
+@rank_zero_only
+def begin(loggers: list[Logger], run_dir: Path, settings: Mapping[str, Any]) -> None:
+    """Log what the run is, and note in `tracking.json` where, so that an evaluation can add to it.
+
+    Args:
+        settings: nested plain values: the configuration, the dataset, where the run comes from.
+    """
+    for each in loggers:
+        each.log_hyperparams(dict(settings))
+        if isinstance(each, WandbLogger):
+            from genome_lm.tracking.wandb_run import define_metrics, remember
+
+            define_metrics(each.experiment)
+            remember(each.experiment, run_dir, settings)
+        elif isinstance(each, TensorBoardLogger):
+            from genome_lm.tracking.tensorboard_run import declare_settings
+
+            declare_settings(each.experiment, settings)
+            write_record(run_dir, TensorBoardRecord(TENSORBOARD))
+
+
+@rank_zero_only
+def log_result(loggers: list[Logger], result: Mapping[str, Any]) -> None:
+    """Log the figures of the best epoch and of the whole run, see `training_figures`.
+
+    Args:
+        result: the values of `training.json`.
+    """
+    figures = training_figures(result)
+    for each in loggers:
+        if isinstance(each, WandbLogger):
+            each.experiment.summary.update(figures)
+        elif isinstance(each, TensorBoardLogger):
+            from genome_lm.tracking.tensorboard_run import log_figures
+
+            log_figures(each.experiment, figures, int(result["best_epoch"]))
+
+
+def finish(loggers: list[Logger], run_dir: Path, *, failed: bool) -> None:
     """End W&B's run, also after an error: otherwise the next job of a sweep would write into it."""
     if any(isinstance(each, WandbLogger) for each in loggers):
         import wandb
 
-        wandb.finish(exit_code=int(failed))
+        from genome_lm.tracking.wandb_run import note_step
+
+        try:
+            if wandb.run is not None:
+                note_step(wandb.run, run_dir)
+        finally:
+            wandb.finish(exit_code=int(failed))
 
 
-def _wandb(config: LoggerConfig, run_name: str, run_dir: Path) -> Logger:
-    import wandb
+def _wandb(config: LoggerConfig, run_dir: Path) -> Logger:
+    from genome_lm.tracking.wandb_run import JOB_TYPE, mode
 
-    mode = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")
     return WandbLogger(
-        name=run_name,
+        name=run_dir.name,  # in a sweep "0_gru", "1_lstm": no two of a group are the same
         save_dir=run_dir,
         project=config.project,
         entity=config.entity,
         group=config.group,
+        job_type=JOB_TYPE,
         tags=list(config.tags),
-        mode=mode,
+        mode=mode(),
     )
 
 
 def _tensorboard(run_dir: Path) -> Logger:
     try:
-        return TensorBoardLogger(run_dir, name="tensorboard", version="")
+        return TensorBoardLogger(run_dir, name=TENSORBOARD, version="", default_hp_metric=False)
     except ModuleNotFoundError as error:
         raise UserError(
             "logger=tensorboard needs the tensorboard package; pip install 'genome-lm[tensorboard]'"

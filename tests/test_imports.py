@@ -37,18 +37,21 @@ ARROWS: dict[str, set[str]] = {
     "evaluation": {"evaluation", "choices", "dataset", "metrics", "network", "atomic", "errors"},
     "config": {"choices"},
     "config_errors": {"config_files", "errors"},
-    "loggers": {"config", "errors"},
+    "loggers": {"config", "errors", "tracking"},
+    "provenance": {"", "config_files"},
+    "tracking": {"atomic", "errors", "tracking"},
     "build": {
         "checkpoint", "config", "dataset", "dataset.datamodule", "encoders", "errors", "heads", "module",
         "network", "tokenizers",
     },
+    "report": {"atomic", "errors", "report"},
     "sweep": {"atomic"},
     "commands": {
         "", "allocator", "atomic", "baseline", "build", "callbacks", "checkpoint", "choices", "commands",
         "config", "dataset", "dataset.datamodule", "errors", "evaluation", "loggers", "module", "naming",
-        "runs",
+        "provenance", "runs",
     },
-    "cli": {"", "commands", "config", "config_errors", "config_files", "errors", "sweep"},
+    "cli": {"", "commands", "config", "config_errors", "config_files", "errors", "provenance", "sweep"},
 }  # fmt: skip
 
 # Who may import these at all; everybody may import NumPy.
@@ -56,14 +59,19 @@ OUTSIDE: dict[str, set[str]] = {
     "hydra": {"cli", "config_errors", "sweep"},
     "omegaconf": {"cli", "config", "config_errors", "sweep", "commands"},
     "lightning": {"module", "dataset.datamodule", "callbacks", "loggers", "commands"},
-    "wandb": {"loggers"},
+    "wandb": {"loggers", "tracking"},
+    "tensorboard": {"tracking"},
     "torchmetrics": {"metrics"},
     "torch": {
         "baseline", "build", "callbacks", "checkpoint", "commands", "dataset.datamodule", "encoders",
-        "evaluation", "heads", "metrics", "module", "network", "tokenizers",
+        "evaluation", "heads", "metrics", "module", "network", "tokenizers", "tracking",
     },
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
     "matplotlib": set(),
+    "altair": {"report"},
+    "vl_convert": {"report"},
+    "jinja2": {"report"},
+    "markupsafe": {"report"},
     "h5py": {"dataset", "baseline", "evaluation"},
 }  # fmt: skip
 

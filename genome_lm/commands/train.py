@@ -31,9 +31,10 @@ from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.datamodule import GenomeDataModule
 from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.errors import UserError
-from genome_lm.loggers import finish, loggers_from
+from genome_lm.loggers import begin, finish, log_result, loggers_from
 from genome_lm.module import MultitaskModule
 from genome_lm.naming import task_set_name
+from genome_lm.provenance import Provenance, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -61,30 +62,36 @@ class TrainResult:
     dataset_checksum: str
     genome_lm_version: str
     best_checkpoint: str
+    command: str  # these four: see genome_lm.provenance.Provenance
+    started: str
+    code_version: str
+    versions: dict[str, str]
 
 
-def train(config: TrainConfig, run_dir: Path, interactive: bool) -> TrainResult:
+def train(config: TrainConfig, run_dir: Path, interactive: bool, command: str) -> TrainResult:
     """Train as configured and leave a run folder behind.
 
     Args:
         config: the composed and resolved configuration, typed by `TrainConfig`.
         run_dir: the run folder; `config.yaml`, `metrics.csv`, `checkpoints/` and `training.json` go there.
         interactive: whether a person watches a terminal (decides on the progress bar when that is null).
+        command: the shell command that repeats the run, for the record.
 
     Raises:
         UserError: the configuration or the data cannot be used, or the loss stops being finite.
     """
     check_settings(config)
+    origin = provenance(command)
     if config.trainer.keep_freed_memory:
         keep_freed_memory()
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     with warnings.catch_warnings():
         _silence(warnings)
-        return _train(config, run_dir, interactive)
+        return _train(config, run_dir, interactive, origin)
 
 
-def _train(config: TrainConfig, run_dir: Path, interactive: bool) -> TrainResult:
+def _train(config: TrainConfig, run_dir: Path, interactive: bool, origin: Provenance) -> TrainResult:
     L.seed_everything(config.seed, workers=True, verbose=False)
     dataset = dataset_from(config.data.path)
     tasks = choose_tasks(
@@ -125,28 +132,34 @@ def _train(config: TrainConfig, run_dir: Path, interactive: bool) -> TrainResult
                 check_finite=False,  # FiniteLoss says more
             )
         )
-    loggers = loggers_from(config.logger, config.run_name, run_dir)
+    loggers = loggers_from(config.logger, run_dir)
     failed = True
     try:
-        for each in loggers:
-            each.log_hyperparams(
-                description.config
-                | {
-                    "task_set": description.task_set,
-                    "parameters": parameters,
-                    "dataset": description.dataset,
-                    "genome_lm_version": __version__,
-                }
-            )
+        begin(
+            loggers,
+            run_dir,
+            description.config
+            | {
+                "task_set": description.task_set,
+                "parameters": parameters,
+                "dataset": description.dataset,
+                "genome_lm_version": __version__,
+            }
+            | asdict(origin),
+        )
         trainer = _trainer(config, run_dir, callbacks, loggers, interactive)
         _announce(config, dataset, description, parameters, run_dir)
         started = time.perf_counter()
         _fit(trainer, module, datamodule, config.ckpt_path)
         seconds = time.perf_counter() - started
+        result = _result(
+            config, run_dir, description, checkpoints, report, parameters, seconds, trainer, origin
+        )
+        log_result(loggers, asdict(result))
         failed = False
     finally:
-        finish(loggers, failed=failed)
-    return _result(config, run_dir, description, checkpoints, report, parameters, seconds, trainer)
+        finish(loggers, run_dir, failed=failed)
+    return result
 
 
 def _fit(
@@ -293,6 +306,7 @@ def _result(
     parameters: int,
     seconds: float,
     trainer: L.Trainer,
+    origin: Provenance,
 ) -> TrainResult:
     best = checkpoints.best_model_score
     if best is None:
@@ -316,6 +330,10 @@ def _result(
         dataset_checksum=str(description.dataset["checksum"]),
         genome_lm_version=__version__,
         best_checkpoint=str(Path(checkpoints.best_model_path).relative_to(run_dir.absolute())),
+        command=origin.command,
+        started=origin.started,
+        code_version=origin.code_version,
+        versions=origin.versions,
     )
     _write(run_dir / "training.json", json.dumps(asdict(result), indent=2) + "\n")
     _say(

@@ -1,0 +1,1 @@
+"""What a run and its evaluation leave in W&B or TensorBoard."""
