@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from genome_lm.choices import OptimizerKind, ScheduleKind
 from genome_lm.dataset.datamodule import Batch
 from genome_lm.errors import UserError
-from genome_lm.metrics import MeanCrossEntropy, prior_logits
+from genome_lm.metrics import MeanCrossEntropy, TaskHistograms, prior_logits
 from genome_lm.network import Network, average_strands
 
 
@@ -50,6 +50,9 @@ class MultitaskModule(L.LightningModule):
     Logs `train/perplexity`, `valid/perplexity` and `valid/prior_perplexity`: exp of the mean cross-entropy
     in nats over all tasks trained on and all examples of the split, of the network and of the constant
     prediction of the training rates. The training figure is taken while the weights change and with dropout.
+    Of the validation split also, as means over the tasks in which they are defined: `valid/auroc`, `valid/ap`
+    (from histograms, see `TaskHistograms`), `valid/f1` (each task at its best threshold there: optimistic),
+    `valid/brier` and `valid/ece`; and `valid/skill`, 1 - cross-entropy / cross-entropy of the prior.
 
     Args:
         network: base codes to logits.
@@ -78,6 +81,7 @@ class MultitaskModule(L.LightningModule):
         self.train_loss = MeanCrossEntropy()
         self.valid_loss = MeanCrossEntropy()
         self.valid_prior_loss = MeanCrossEntropy()
+        self.valid_tasks = TaskHistograms(len(prior))
 
     def forward(self, codes: Tensor) -> Tensor:
         """Logits, float32 [batch, n_tasks], of base codes, uint8 [batch, length_bp]."""
@@ -86,26 +90,30 @@ class MultitaskModule(L.LightningModule):
         logits: Tensor = self.network(codes).float()
         return logits
 
-    def _step(self, batch: Batch, metric: MeanCrossEntropy) -> Tensor:
-        logits = self(batch.codes)
-        metric.update(logits, batch.labels)
-        return nn.functional.binary_cross_entropy_with_logits(logits, batch.labels.to(logits.dtype))
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self._step(batch, self.train_loss)
+        logits = self(batch.codes)
+        self.train_loss.update(logits, batch.labels)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, batch.labels.to(logits.dtype))
         self.log("train/loss", loss, batch_size=len(batch.codes))
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._step(batch, self.valid_loss)
+        logits = self(batch.codes)
+        self.valid_loss.update(logits, batch.labels)
+        self.valid_tasks.update(logits, batch.labels)
         self.valid_prior_loss.update(self.get_buffer("prior").expand(len(batch.labels), -1), batch.labels)
 
     def on_validation_epoch_end(self) -> None:
         # Sums are reduced over ranks inside compute(), so that the same value is logged on each of them.
-        self.log("valid/perplexity", self.valid_loss.compute().exp(), prog_bar=True)
-        self.log("valid/prior_perplexity", self.valid_prior_loss.compute().exp())
-        self.valid_loss.reset()
-        self.valid_prior_loss.reset()
+        loss, prior_loss = self.valid_loss.compute(), self.valid_prior_loss.compute()
+        self.log("valid/perplexity", loss.exp(), prog_bar=True)
+        self.log("valid/prior_perplexity", prior_loss.exp())
+        self.log("valid/skill", 1 - loss / prior_loss)
+        scores = self.valid_tasks.compute()
+        for name in ("auroc", "ap", "f1", "brier", "ece"):
+            self.log(f"valid/{name}", scores[name])
+        for metric in (self.valid_loss, self.valid_prior_loss, self.valid_tasks):
+            metric.reset()
         if self.train_loss.update_called:  # not when validating alone
             self.log("train/perplexity", self.train_loss.compute().exp())
             self.train_loss.reset()

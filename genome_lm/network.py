@@ -41,6 +41,13 @@ class Network(nn.Module):
         logits: Tensor = self.head(self.pooling(states, final))
         return logits
 
+    def tokens(self, length_bp: int) -> int:
+        """Tokens that the encoder reads of a sequence of `length_bp`, from one tokenized sequence of Ns."""
+        device = next(self.parameters()).device
+        codes = torch.full((1, length_bp), N_CODE, dtype=torch.uint8, device=device)
+        with torch.no_grad():
+            return int(self.tokenizer(codes).shape[1])
+
 
 def reverse_complement(codes: Tensor) -> Tensor:
     """Reverse complement of base codes, uint8 [batch, length_bp], on any device."""

@@ -18,7 +18,16 @@ from genome_lm.encoders.recurrent import RecurrentEncoder
 from genome_lm.errors import UserError
 from genome_lm.evaluation.predict import predict_windows
 from genome_lm.heads import MultitaskHead, Pooling
-from genome_lm.metrics import auroc, binary_cross_entropy_per_task, prior_logits
+from genome_lm.metrics import (
+    TaskHistograms,
+    auroc,
+    auroc_and_average_precision,
+    binary_cross_entropy_per_task,
+    brier_score_per_task,
+    confusion_at,
+    expected_calibration_error,
+    prior_logits,
+)
 from genome_lm.module import MultitaskModule, OptimizerSettings
 from genome_lm.network import Network, reverse_complement
 from genome_lm.tokenizers import KmerTokenizer, OneHotTokenizer, Tokenizer
@@ -98,6 +107,52 @@ def test_perplexity_is_over_all_tasks_and_examples_whatever_the_batches(small, b
     expected_prior = math.exp(binary_cross_entropy_per_task(prior, labels).mean())
     assert logged["valid/prior_perplexity"] == pytest.approx(expected_prior, rel=1e-6)
     assert "train/perplexity" not in logged
+
+
+@quiet
+@pytest.mark.parametrize("batch_size", [144, 50])
+def test_scores_logged_are_those_of_the_exact_path(small, batch_size):
+    """Means over the defined tasks; AUROC and AP within what the bins leave open. Twice, for the reset."""
+    module = module_for(small.positive_rate()[TASKS])
+    windows = small.windows_of("valid")
+    labels = small.labels(windows, TASKS)
+    logits = predict_windows(
+        module.network, small, windows, 60, batch_size=33, average_strands=False, device=torch.device("cpu")
+    )
+    per_task = TaskHistograms(len(TASKS))
+    per_task.update(torch.from_numpy(logits), torch.from_numpy(labels))
+    scores = per_task.per_task()
+    trainer = quiet_trainer()
+    for _ in range(2):
+        (logged,) = trainer.validate(module, datamodule=batches(small, batch_size), verbose=False)
+        exact_auroc, exact_ap = auroc_and_average_precision(logits, labels)
+        for name, exact, bounds in (
+            ("valid/auroc", exact_auroc, scores.auroc),
+            ("valid/ap", exact_ap, scores.average_precision),
+        ):
+            low, high = bounds.low.nanmean().item(), bounds.high.nanmean().item()
+            assert low <= np.nanmean(exact) <= high
+            assert logged[name] == pytest.approx(bounds.value.nanmean().item(), rel=1e-4)
+        f1 = confusion_at(logits, labels, scores.threshold.numpy()).f1
+        assert logged["valid/f1"] == pytest.approx(np.nanmean(f1), rel=1e-4)
+        assert logged["valid/brier"] == pytest.approx(brier_score_per_task(logits, labels).mean(), rel=1e-5)
+        error = expected_calibration_error(logits, labels).mean()
+        assert logged["valid/ece"] == pytest.approx(error, rel=1e-4)
+        ratio = math.log(logged["valid/perplexity"]) / math.log(logged["valid/prior_perplexity"])
+        assert logged["valid/skill"] == pytest.approx(1 - ratio, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "length_bp", "tokens"),
+    [
+        (OneHotTokenizer(), 60, 60),
+        (KmerTokenizer(k=3, stride=3, width=4), 60, 20),
+        (KmerTokenizer(k=5, stride=2, width=4), 60, 28),
+        (KmerTokenizer(k=6, words_per_token=6, width=4), 60, 10),  # 55 words, the last token holds one
+    ],
+)
+def test_tokens_that_the_encoder_reads(tokenizer, length_bp, tokens):
+    assert module_for([0.5], tokenizer=tokenizer).network.tokens(length_bp) == tokens
 
 
 @quiet

@@ -62,16 +62,17 @@ class EpochReport(L.Callback):
     @rank_zero_only
     def _say(self, trainer: L.Trainer) -> None:
         values = trainer.callback_metrics
-        train, valid, prior = (
+        train, valid, prior, auroc = (
             float(values.get(name, float("nan")))
-            for name in ("train/perplexity", "valid/perplexity", "valid/prior_perplexity")
+            for name in ("train/perplexity", "valid/perplexity", "valid/prior_perplexity", "valid/auroc")
         )
         logger.info(
-            "epoch %2d/%d   train perplexity %.4f   valid %.4f (prior %.4f)   %s windows/s",
+            "epoch %2d/%d   train perplexity %.4f   valid %.4f (prior %.4f)   AUROC %.3f   %s windows/s",
             trainer.current_epoch + 1,
             trainer.max_epochs,
             train,
             valid,
             prior,
+            auroc,
             f"{self.windows / self.seconds:,.0f}" if self.seconds else "?",
         )

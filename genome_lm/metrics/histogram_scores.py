@@ -53,8 +53,8 @@ def bounded_average_precision(negatives: Tensor, positives: Tensor) -> Bounded:
     """
     hits, missed = _above(positives), _above(negatives)
     best = _ratio(hits + positives, hits + positives + missed)
-    middle = hits + (positives + 1) / 2
-    even = _ratio(middle, middle + missed + negatives / 2)
+    middle = hits + (positives.double() + 1) / 2
+    even = _ratio(middle, middle + missed + negatives.double() / 2)
     others = missed + negatives
     worst = positives - others * _reciprocals(hits + others, positives)
     total = torch.where(negatives.sum(1) > 0, positives.sum(1), 0)

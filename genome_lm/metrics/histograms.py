@@ -198,7 +198,7 @@ class TaskHistograms(Metric):
         total = torch.where(windows > 0, windows.double(), torch.nan)
         ranked = negatives * seen, positives * seen
         threshold, f1 = best_f1(*ranked, self.edges.to(self.counts.device))
-        ece = self.excess.abs().sum(1) / UNITS_PER_ONE / total
+        ece = self.excess.abs().sum(1).double() / UNITS_PER_ONE / total
         return TaskScores(
             windows=windows,
             positives=positives.sum(1),
