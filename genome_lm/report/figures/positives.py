@@ -1,0 +1,116 @@
+"""Figures of outcome by number of positives: how much data a task needs for the model to win."""
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+
+from genome_lm.report.figures.base import Figure, Row, data, layers, level
+from genome_lm.report.lookup import number, pair, whole
+from genome_lm.report.palette import css
+from genome_lm.report.words import count, percent, several, signed
+
+
+def positives_rows(bins: Sequence[Mapping[str, object]]) -> list[Row]:
+    """One row a bin of tasks that has any, for the dataset "positives"."""
+    found: list[Row] = []
+    for each in bins:
+        low, high = number(each, "low"), number(each, "high")
+        wins, ties, losses = (whole(each, name) or 0 for name in ("wins", "ties", "losses"))
+        counted = wins + ties + losses
+        if low is None or not counted:
+            continue
+        interval = pair(each, "interval")
+        found.append(
+            {
+                "positives": count(low) + (" or more" if high is None else f"\N{EN DASH}{count(high)}"),
+                "place": len(found),
+                "low_end": low,
+                "wins": wins,
+                "counted": counted,
+                "share": wins / counted,
+                "label": f"{wins} of {counted}",
+                "difference": number(each, "f1_difference"),
+                "low": interval[0] if interval else None,
+                "high": interval[1] if interval else None,
+            }
+        )
+    return found
+
+
+POINTING = [
+    alt.Tooltip("positives:N", title="positives in train"),
+    alt.Tooltip("label:N", title="tasks won"),
+    alt.Tooltip("share:Q", title="share won", format=".0%"),
+    alt.Tooltip("difference:Q", title="mean F1 difference", format="+.3f"),
+    alt.Tooltip("low:Q", title="interval, low", format="+.3f"),
+    alt.Tooltip("high:Q", title="interval, high", format="+.3f"),
+]
+
+
+def _bins() -> alt.X:
+    return alt.X(
+        "positives:O",
+        sort=alt.EncodingSortField(field="place", op="min"),
+        title="positive windows in train",
+        axis=alt.Axis(labelAngle=-35, labelOverlap=False, grid=False),
+    )
+
+
+def wins_by_positives(bins: Sequence[Mapping[str, object]], from_positives: int | None) -> Figure | None:
+    """Share of tasks won by number of train positives; None without bins.
+
+    Args:
+        from_positives: from how many on the model wins more tasks than it loses in every bin, or None.
+    """
+    rows = positives_rows(bins)
+    if not rows:
+        return None
+    base = alt.Chart(data("positives")).encode(x=_bins())
+    share = alt.Y("share:Q", title="share of tasks won by the model", axis=alt.Axis(format="%"))
+    bars = base.mark_bar(color=css("blue"), opacity=0.85).encode(
+        y=share.scale(domain=[0, 1.08], nice=False), tooltip=POINTING
+    )
+    labels = base.mark_text(dy=-8, fontSize=12, color=css("ink")).encode(y=share, text="label:N")
+    half = level(0.5, "ink")
+    if from_positives is None:
+        words = "There is no number of train positives from which on the model wins most tasks of every bin."
+    else:
+        least = several(from_positives, "train positive")
+        words = f"From {least} on the model wins more tasks than it loses in every bin."
+    ends = (rows[0], rows[-1])
+    shares = [f"{percent(number(row['share']))} of those with {row['positives']}" for row in ends]
+    if len(rows) > 1:
+        words += f" It wins {shares[0]} positives and {shares[1]}."
+    return Figure("wins_by_positives", "Tasks won, by positives", words, layers(bars, half, labels))
+
+
+def difference_by_positives(bins: Sequence[Mapping[str, object]]) -> Figure | None:
+    """Mean F1 difference with its interval by number of train positives; None if no bin has one."""
+    rows = [row for row in positives_rows(bins) if row["difference"] is not None]
+    if not rows:
+        return None
+    base = alt.Chart(data("positives")).transform_filter("isValid(datum.difference)").encode(x=_bins())
+    title = "mean F1 of model minus baseline"
+    zero = level(0.0)
+    intervals = (
+        base.transform_filter("isValid(datum.low) && isValid(datum.high)")
+        .mark_rule(color=css("blue"), strokeWidth=2)
+        .encode(y=alt.Y("low:Q", title=title), y2="high:Q")
+    )
+    points = base.mark_point(filled=True, size=70, opacity=1, color=css("blue")).encode(
+        y=alt.Y("difference:Q", title=title, axis=alt.Axis(format="+.2f")), tooltip=POINTING
+    )
+    best = max(rows, key=lambda row: number(row["difference"]) or 0.0)
+    words = (
+        f"The mean difference is largest, {signed(number(best['difference']))}, among tasks with "
+        f"{best['positives']} "
+        "train positives."
+    )
+    above = [row for row in rows if (low := number(row["low"])) is not None and low > 0]
+    if any(row["low"] is not None for row in rows):
+        words += (
+            f" Rules are bootstrap intervals; {len(above)} of {several(len(rows), 'bin')} "
+            f"{'has' if len(above) == 1 else 'have'} one wholly above zero."
+        )
+    drawn = [zero, intervals, points] if any(row["low"] is not None for row in rows) else [zero, points]
+    return Figure("difference_by_positives", "Mean F1 difference, by positives", words, layers(*drawn))
