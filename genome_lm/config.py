@@ -12,6 +12,7 @@ from omegaconf import MISSING
 from genome_lm.choices import (
     EndPolicy,
     HeadKind,
+    LongPolicy,
     NormKind,
     NPolicy,
     OptimizerKind,
@@ -19,6 +20,7 @@ from genome_lm.choices import (
     PoolingKind,
     Protocol,
     ScheduleKind,
+    TableLayout,
 )
 
 
@@ -178,13 +180,27 @@ class ScoringConfig:
     accelerator: Accelerator = MISSING
     threads: int | None = None
     average_strands: bool | None = None  # null: as in training
+    track: bool = MISSING  # add the result to the W&B or TensorBoard run of the training
+    ensemble: bool = MISSING  # of several checkpoints
+
+
+@dataclass
+class BootstrapConfig:
+    """Resampling of blocks of the genome, for intervals and tests."""
+
+    resamples: int = MISSING  # 0: no intervals and no tests
+    test_resamples: int = MISSING
+    block_bp: list[int] = MISSING
+    level: float = MISSING
+    seed: int = MISSING
 
 
 @dataclass
 class ProtocolConfig:
-    """Thresholds and the baseline's penalty."""
+    """Thresholds, and the baseline's penalty and context."""
 
     name: Protocol = MISSING
+    baseline_context_bp: int | None = None  # null: the network's own
 
 
 @dataclass
@@ -198,12 +214,13 @@ class EvaluateDataConfig:
 class EvaluateConfig:
     """Root of `conf/evaluate.yaml`."""
 
-    ckpt_path: str | None = None  # null: the best checkpoint of the newest run below runs_dir
+    ckpt_path: Any = None  # a path or a list; null: the best checkpoint of the newest run below runs_dir
     runs_dir: str = MISSING
-    output_dir: str | None = None  # null: the checkpoint's run folder
+    output_dir: str | None = None  # null: the checkpoint's run folder, or beside the runs of several
     data: EvaluateDataConfig = field(default_factory=EvaluateDataConfig)
     evaluate: ScoringConfig = field(default_factory=ScoringConfig)
     baseline: BaselineConfig = field(default_factory=BaselineConfig)
+    bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     allowed_packages: list[str] = MISSING
 
@@ -238,3 +255,35 @@ class PrepareConfig:
     strict: bool = MISSING
     overwrite: bool = MISSING
     progress_bar: bool | None = None  # null: only on a terminal
+
+
+@dataclass
+class PredictingConfig:
+    """How `predict` computes."""
+
+    batch_size: int = MISSING
+    accelerator: Accelerator = MISSING
+    threads: int | None = None
+    average_strands: bool | None = None  # null: as in training
+
+
+@dataclass
+class PredictConfig:
+    """Root of `conf/predict.yaml`."""
+
+    ckpt_path: str | None = None  # null: the best checkpoint of the newest run below runs_dir
+    runs_dir: str = MISSING
+    fasta: str = MISSING
+    bed: str | None = None  # null: every record of the FASTA
+    output: str = MISSING
+    layout: TableLayout = MISSING
+    only_calls: bool = MISSING
+    overwrite: bool = MISSING
+    long: LongPolicy = MISSING
+    stride_bp: int | None = None  # null: the network's context
+    thresholds: str = MISSING  # auto, none or a probability
+    tasks: TasksConfig = field(default_factory=TasksConfig)
+    data: EvaluateDataConfig = field(default_factory=EvaluateDataConfig)
+    predict: PredictingConfig = field(default_factory=PredictingConfig)
+    progress_bar: bool | None = None  # null: only on a terminal
+    allowed_packages: list[str] = MISSING

@@ -14,14 +14,26 @@ from small_comparison import N_TASKS, SILENT_IN_VALID, small_dataset, small_pred
 from genome_lm.choices import Protocol
 from genome_lm.dataset.contents import Dataset
 from genome_lm.errors import UserError
-from genome_lm.evaluation.compare import Comparison, compare
+from genome_lm.evaluation import compare as comparing
+from genome_lm.evaluation.aligned import align
+from genome_lm.evaluation.compare import Comparison
 from genome_lm.evaluation.predictions import Predictions
 from genome_lm.evaluation.report import write_evaluation
-from genome_lm.evaluation.summary import OPTIMISTIC, summarise, to_json
+from genome_lm.evaluation.summary import OPTIMISTIC, Details, summarise, to_json
 from genome_lm.evaluation.task_table import to_tsv
 from genome_lm.naming import task_set_name
 
 TASKS = np.arange(N_TASKS)
+
+
+def compare(
+    dataset: Dataset,
+    rivals: dict[str, Predictions],
+    tasks: np.ndarray,
+    task_set: str,
+    protocol: Protocol = Protocol.tuned,
+) -> Comparison:
+    return comparing.compare(align(dataset, rivals, tasks), task_set, protocol)
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +236,9 @@ def test_what_is_missing_is_named(dataset, rivals):
 
 
 def test_summary_is_nested_as_promised(comparison):
-    summary = strict(to_json(summarise(comparison, {"context_bp": 100, "gradient_norm": np.float32(0.5)})))
+    summary = strict(
+        to_json(summarise(comparison, Details({"context_bp": 100, "gradient_norm": np.float32(0.5)})))
+    )
     assert summary["n_tasks"] == 5
     assert summary["task_set"] == "5 of 8 tasks with >= 1% positives in train"
     assert summary["dataset"]["checksum"] == "sha256:1"
@@ -233,13 +247,19 @@ def test_summary_is_nested_as_promised(comparison):
     test = summary["test"]
     assert "note" not in test
     assert test["wins"] + test["ties"] + test["losses"] == 4
-    assert test["undefined"] == {"f1": 1, "auroc": 0, "ap": 0}
+    assert test["undefined"] == {"f1": 1, "auroc": 0, "ap": 0, "precision": 1}
     scores = comparison.scores["test"]
     for name in ("model", "baseline", "prior"):
         assert math.isclose(test["f1"][name], np.nanmean(scores[name].f1))
         assert math.isclose(test["perplexity"][name], math.exp(scores[name].cross_entropy.mean()))
         assert math.isclose(test["auroc"][name], scores[name].auroc.mean())
         assert math.isclose(test["ap"][name], scores[name].ap.mean())
+        assert math.isclose(test["brier"][name], scores[name].brier.mean())
+        assert math.isclose(test["ece"][name], scores[name].ece.mean())
+        loss, prior = scores[name].cross_entropy.mean(), scores["prior"].cross_entropy.mean()
+        assert math.isclose(test["bits"][name], loss / math.log(2))
+        assert math.isclose(test["skill"][name], 1 - loss / prior, abs_tol=1e-12)
+    assert (test["significant_wins"], test["intervals"], summary["bootstrap"]) == (None, {}, None)
     assert math.isclose(test["f1"]["difference"], test["f1"]["model"] - test["f1"]["baseline"])
     assert {group: figures["n_tasks"] for group, figures in test["groups"].items()} == {"DNase": 2, "TF": 3}
     for outcome in ("wins", "ties", "losses"):
@@ -250,7 +270,7 @@ def test_summary_is_nested_as_promised(comparison):
 def test_undefined_is_null_and_blank(dataset, rivals):
     """One task that nobody can score: JSON has null, the table a blank, the page a dash."""
     comparison = compare(dataset, rivals, np.array([SILENT_IN_VALID]), "one task")
-    text = to_json(summarise(comparison, {"gradient_norm": math.inf}))
+    text = to_json(summarise(comparison, Details({"gradient_norm": math.inf})))
     summary = strict(text)
     assert summary["test"]["f1"] == dict.fromkeys(("model", "baseline", "prior", "difference"))
     assert summary["baseline"]["gradient_norm"] is None
@@ -301,7 +321,7 @@ def test_table_has_one_row_a_task(comparison):
 
 
 def test_files_of_an_evaluation(tmp_path: Path, comparison):
-    write_evaluation(tmp_path / "evaluation", comparison, {"context": "100 bp"})
+    write_evaluation(tmp_path / "evaluation", comparison, Details({"context": "100 bp"}))
     folder = tmp_path / "evaluation"
     assert sorted(path.name for path in folder.iterdir()) == ["summary.json", "summary.md", "tasks.tsv"]
     summary = strict((folder / "summary.json").read_text())
@@ -315,7 +335,7 @@ def test_files_of_an_evaluation(tmp_path: Path, comparison):
     assert "baseline, context: 100 bp" in page
     assert "nan" not in page.lower().split()
     tables = [block.splitlines() for block in page.split("\n\n") if block.startswith("| ")]
-    assert len(tables) == 3
+    assert len(tables) == 4
     for table in tables:
         assert len({line.count("|") for line in table}) == 1
 

@@ -61,6 +61,10 @@ def test_a_run_folder(run):
     assert 0 <= float(epochs[0]["train/data_wait_share"]) < 1
     assert result["task_set"] == "19 of 21 tasks with >= 1% positives in train"
     assert result["valid_prior_perplexity"] > 1
+    for name in ("auroc", "ap", "f1", "skill", "prior_perplexity"):
+        assert result[f"valid_{name}"] == pytest.approx(float(epochs[best][f"valid/{name}"])), name
+    assert result["tokens_per_window"] == 20  # 60 bp in words of three
+    assert result["tokens_per_second"] == pytest.approx(20 * result["windows_per_second"])
 
 
 def test_the_same_seed_gives_the_same_run(run, small_file, tmp_path):
@@ -155,7 +159,7 @@ def test_a_second_evaluation_takes_the_baseline_from_the_cache(evaluated, run, t
 
 
 def test_the_newest_run_is_evaluated_by_default_under_the_reports_rules(run, tmp_path):
-    """`protocol=poster`: thresholds 0.5, C = 1e6, no other context; a folder of its own."""
+    """`protocol=poster`: thresholds 0.5, C = 1e6, one strand of the middle 100 bp; a folder of its own."""
     folder = tmp_path / "runs" / "2026-01-31_12-00-00_bigru"
     shutil.copytree(run, folder)
     assert run_command("evaluate", f"runs_dir={tmp_path}/runs", "protocol=poster", *QUICK_BASELINE) == 0
@@ -164,7 +168,9 @@ def test_the_newest_run_is_evaluated_by_default_under_the_reports_rules(run, tmp
     summary = json.loads((folder / "evaluation" / "summary.json").read_text())
     assert summary["protocol"] == "poster"
     baseline = summary["baseline"]["same_context"]
-    assert (baseline["C_min"], baseline["C_max"], baseline["context_bp"]) == (1e6, 1e6, 60)
+    assert (baseline["C_min"], baseline["C_max"], baseline["context_bp"]) == (1e6, 1e6, 100)
+    assert baseline["strands"] == "forward"
+    assert summary["tuned"] is None
     assert summary["baseline"]["best_context"] == baseline
     for row in rows_of(folder / "evaluation" / "tasks.tsv", "\t"):
         assert {float(row[f"threshold_{name}"]) for name in RIVALS} == {0.0}
@@ -299,6 +305,8 @@ def test_early_stopping_and_no_last_checkpoint(small_file, tmp_path):
     (folder,) = run_folders(tmp_path)
     result = json.loads((folder / "training.json").read_text())
     assert (result["epochs"], result["best_epoch"]) == (3, 1)
+    epochs = [row for row in rows_of(folder / "metrics.csv", ",") if row["valid/auroc"]]
+    assert result["valid_auroc"] == pytest.approx(float(epochs[0]["valid/auroc"]))
     assert not (folder / "checkpoints" / "last.ckpt").exists()
 
 

@@ -1,56 +1,68 @@
-"""Evaluate one checkpoint: predictions, baseline, prior, thresholds, per-task table, summary."""
+"""Evaluate checkpoints: predictions, baseline, prior, thresholds, uncertainty, task table, summary, page."""
 
+import json
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from genome_lm.allocator import keep_freed_memory
-from genome_lm.baseline.fit import FitSettings, compare_contexts
-from genome_lm.baseline.kmers import Strands
-from genome_lm.baseline.result import BaselineFit, ContextComparison
 from genome_lm.build import dataset_from, network_with_weights
-from genome_lm.checkpoint import Description, read_checkpoint
-from genome_lm.choices import PenaltyChoice, Protocol
+from genome_lm.checkpoint import Description
+from genome_lm.choices import Protocol
+from genome_lm.commands.checkpoints import Member, checkpoint_paths, output_folder, read_members
 from genome_lm.commands.device import device_from
-from genome_lm.config import BaselineConfig, EvaluateConfig
+from genome_lm.commands.rivals import BEST_BASELINE, fit_baselines
+from genome_lm.config import BootstrapConfig, EvaluateConfig
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.errors import UserError
-from genome_lm.evaluation.compare import SCORED_SPLITS, compare
+from genome_lm.evaluation import members as scored
+from genome_lm.evaluation.aligned import MODEL, SCORED_SPLITS, Aligned, align
+from genome_lm.evaluation.calibration import calibration
+from genome_lm.evaluation.compare import Comparison, compare
 from genome_lm.evaluation.predict import predict_windows
-from genome_lm.evaluation.predictions import Predictions, prior_predictions, write_predictions
+from genome_lm.evaluation.predictions import (
+    Predictions,
+    mean_predictions,
+    prior_predictions,
+    read_predictions,
+    write_predictions,
+)
 from genome_lm.evaluation.report import write_evaluation
+from genome_lm.evaluation.summary import CheckpointFile, Details
+from genome_lm.evaluation.task_sets import TaskSets, task_sets
+from genome_lm.evaluation.uncertainty import BootstrapSettings, Uncertainty, estimate_uncertainty
 from genome_lm.naming import task_set_name
-from genome_lm.runs import newest_checkpoint, run_folder
+from genome_lm.report.page import write_report
+from genome_lm.runs import run_folder
+from genome_lm.tracking.evaluation import log_evaluation
 
 logger = logging.getLogger(__name__)
 
-BEST_BASELINE = "baseline_best_context"
-"""Name of the second baseline: the context with the lowest validation perplexity."""
-
 
 def evaluate(config: EvaluateConfig) -> float:
-    """Score a checkpoint against the baseline and the prior; return its test perplexity.
+    """Score checkpoints against the baseline and the prior; return the model's test perplexity.
+
+    Of several checkpoints each is scored, and the model is their ensemble or the best of them on validation.
 
     Writes `predictions/{model,baseline,prior}.h5` (and `baseline_best_context.h5` where that context is
-    another one) and `evaluation/{tasks.tsv,summary.json,summary.md}` into the output folder.
+    another one, and `member_*.h5` of several checkpoints) and `evaluation/` (tasks.tsv, summary.json,
+    summary.md, report.html, figures) into the output folder.
 
     Raises:
-        UserError: the checkpoint or the dataset cannot be used, or they do not belong together.
+        UserError: a checkpoint or the dataset cannot be used, or they do not belong together.
     """
     keep_freed_memory()
+    _check(config)
     if config.evaluate.threads is not None:
-        if config.evaluate.threads < 1:
-            raise UserError(f"evaluate.threads is {config.evaluate.threads}; expected at least 1, or null")
         torch.set_num_threads(config.evaluate.threads)
-    if config.evaluate.batch_size < 1:
-        raise UserError(f"evaluate.batch_size is {config.evaluate.batch_size}; expected at least 1")
-    checkpoint = Path(config.ckpt_path) if config.ckpt_path else newest_checkpoint(Path(config.runs_dir))
-    saved = read_checkpoint(checkpoint)
-    description = saved.description
+    paths = checkpoint_paths(config.ckpt_path, Path(config.runs_dir))
+    members = read_members(paths)
+    checkpoint, description = members[0].checkpoint.path, members[0].checkpoint.description
     dataset = _dataset(config, description, checkpoint)
     trained = trained_tasks(description, dataset, checkpoint)
     wanted = choose_tasks(dataset, config.evaluate.min_positive_rate)
@@ -68,27 +80,134 @@ def evaluate(config: EvaluateConfig) -> float:
     )
     device = device_from(config.evaluate.accelerator, "evaluate")
     protocol = config.protocol.name
-    folder = Path(config.output_dir) if config.output_dir else run_folder(checkpoint)
-    if not config.output_dir and protocol is Protocol.poster:
-        folder = folder / protocol.value  # beside the tuned evaluation, not over it
-    logger.info("model     %s, %s", checkpoint, description.model_name)
+    home = output_folder(config.output_dir, paths)
+    # The report's rules go beside the tuned evaluation, not over it.
+    folder = home / protocol.value if not config.output_dir and protocol is Protocol.poster else home
+    for member in members:
+        logger.info("model     %s, %s", member.checkpoint.path, member.checkpoint.description.model_name)
     logger.info("tasks     %s", task_set)
-    windows = np.flatnonzero(dataset.split > 0)
 
-    network = network_with_weights(saved, config.allowed_packages)
+    windows = np.flatnonzero(dataset.split > 0)
+    columns = np.searchsorted(trained, tasks)
+    files = [
+        _predict(config, member, dataset, windows, tasks, columns, strands, device, path)
+        for member, path in zip(members, _member_files(folder / "predictions", len(members)), strict=True)
+    ]
+    baselines = fit_baselines(
+        config.baseline, config.protocol, dataset, tasks, description.context_bp, strands, device
+    )
+    rivals = baselines.predictions | {"prior": prior_predictions(dataset, windows, tasks)}
+    single: tuple[scored.Member, ...] = ()
+    if len(members) > 1:
+        single = tuple(
+            scored.score_member(
+                member.name,
+                member.seed,
+                str(member.checkpoint.path),
+                align(dataset, rivals | {MODEL: read_predictions(file)}, tasks),
+                protocol,
+            )
+            for member, file in zip(members, files, strict=True)
+        )
+    predictions = {MODEL: _model(files, single, config.evaluate.ensemble)} | rivals
+    if BEST_BASELINE not in predictions:  # an earlier evaluation may have found another context
+        (folder / "predictions" / f"{BEST_BASELINE}.h5").unlink(missing_ok=True)
+    for name, each in predictions.items():
+        write_predictions(folder / "predictions" / f"{name}.h5", each)
+
+    aligned = align(dataset, predictions, tasks)
+    comparison = compare(aligned, task_set, protocol)
+    sets = task_sets(comparison)
+    details = Details(
+        baseline=baselines.account,
+        uncertainty=_uncertainty(config.bootstrap, aligned, comparison, sets),
+        calibration={split: calibration(aligned, split, sets) for split in SCORED_SPLITS},
+        checkpoints=tuple(
+            CheckpointFile(
+                member.name,
+                str(member.checkpoint.path),
+                member.sha256,
+                member.seed,
+                member.checkpoint.description.model_name,
+            )
+            for member in members
+        ),
+        members=single,
+        tuned=_tuned(home / "evaluation", members) if protocol is Protocol.poster else None,
+    )
+    evaluation = folder / "evaluation"
+    summary = write_evaluation(evaluation, comparison, details)
+    logger.info("\n%s", (evaluation / "summary.md").read_text(encoding="utf-8"))
+    logger.info("%s", evaluation / "tasks.tsv")
+    run_dir = run_folder(checkpoint) if len(members) == 1 else folder
+    logger.info("%s", write_report(run_dir, evaluation))
+    if config.evaluate.track and protocol is Protocol.tuned and len(members) == 1:
+        log_evaluation(run_dir, evaluation)
+    return summary.test.overall.perplexity[MODEL]
+
+
+def _check(config: EvaluateConfig) -> None:
+    settings, bootstrap = config.evaluate, config.bootstrap
+    for key, holds, value, expected in (
+        (
+            "evaluate.threads",
+            settings.threads is None or settings.threads >= 1,
+            settings.threads,
+            "at least 1, or null",
+        ),
+        ("evaluate.batch_size", settings.batch_size >= 1, settings.batch_size, "at least 1"),
+        ("bootstrap.resamples", bootstrap.resamples >= 0, bootstrap.resamples, "0 (off) or more"),
+        ("bootstrap.test_resamples", bootstrap.test_resamples >= 1, bootstrap.test_resamples, "at least 1"),
+        (
+            "bootstrap.block_bp",
+            bool(bootstrap.block_bp)
+            and min(bootstrap.block_bp) >= 1
+            and len(set(bootstrap.block_bp)) == len(bootstrap.block_bp),
+            bootstrap.block_bp,
+            "one or more different lengths in bp, such as [100000,500000]",
+        ),
+        ("bootstrap.level", 0 < bootstrap.level < 1, bootstrap.level, "a share between 0 and 1"),
+        ("bootstrap.seed", bootstrap.seed >= 0, bootstrap.seed, "0 or more"),
+    ):
+        if not holds:
+            raise UserError(f"{key} is {value}; expected {expected}")
+
+
+def _member_files(folder: Path, n_members: int) -> list[Path]:
+    """Where the predictions of each checkpoint go; those of earlier, larger ensembles are removed."""
+    for path in folder.glob("member_*.h5"):
+        path.unlink()
+    if n_members == 1:
+        return [folder / f"{MODEL}.h5"]
+    return [folder / f"member_{number}.h5" for number in range(n_members)]
+
+
+def _predict(
+    config: EvaluateConfig,
+    member: Member,
+    dataset: Dataset,
+    windows: np.ndarray,
+    tasks: np.ndarray,
+    columns: np.ndarray,
+    strands: bool,
+    device: torch.device,
+    path: Path,
+) -> Path:
+    """Predict `windows` for `tasks` (at `columns` of the network's outputs) and write them to `path`."""
+    description = member.checkpoint.description
     started = time.perf_counter()
     logits = predict_windows(
-        network,
+        network_with_weights(member.checkpoint, config.allowed_packages),
         dataset,
         windows,
         description.context_bp,
         batch_size=config.evaluate.batch_size,
         average_strands=strands,
         device=device,
-    )[:, np.searchsorted(trained, tasks)]
+    )[:, columns]
     logger.info("predicted %s windows in %.0f s", f"{len(windows):,}", time.perf_counter() - started)
-    model = Predictions(
-        name="model",
+    predictions = Predictions(
+        name=MODEL,
         description=f"{description.model_name}, {description.context_bp} bp"
         + (", both strands averaged" if strands else ""),
         logits=logits,
@@ -97,24 +216,48 @@ def evaluate(config: EvaluateConfig) -> float:
         task_ids=tuple(dataset.tasks.id[task] for task in tasks),
         dataset_checksum=dataset.checksum,
     )
-    fits = _baselines(config.baseline, dataset, tasks, description.context_bp, strands, protocol, device)
-    own, best = fits.at(description.context_bp), fits.best
-    predictions = {
-        "model": model,
-        "baseline": _as_predictions("baseline", own),
-        "prior": prior_predictions(dataset, windows, tasks),
-    }
-    if best.context_bp != own.context_bp:
-        predictions[BEST_BASELINE] = _as_predictions(BEST_BASELINE, best)
-    else:  # an earlier evaluation may have found another context
-        (folder / "predictions" / f"{BEST_BASELINE}.h5").unlink(missing_ok=True)
-    for name, each in predictions.items():
-        write_predictions(folder / "predictions" / f"{name}.h5", each)
-    comparison = compare(dataset, predictions, tasks, task_set, protocol)
-    summary = write_evaluation(folder / "evaluation", comparison, _account(own, fits))
-    logger.info("\n%s", (folder / "evaluation" / "summary.md").read_text(encoding="utf-8"))
-    logger.info("%s", folder / "evaluation" / "tasks.tsv")
-    return summary.test.overall.perplexity["model"]
+    write_predictions(path, predictions)
+    return path
+
+
+def _model(files: Sequence[Path], single: Sequence[scored.Member], ensemble: bool) -> Predictions:
+    """What stands as the model: the one checkpoint, the ensemble, or the best member on validation."""
+    if not single:
+        return read_predictions(files[0])
+    if ensemble:
+        return mean_predictions(MODEL, files)
+    best = min(range(len(single)), key=lambda place: single[place].valid["perplexity"])
+    logger.info("model     %s has the lowest validation perplexity", single[best].name)
+    return read_predictions(files[best])
+
+
+def _uncertainty(
+    config: BootstrapConfig, aligned: Aligned, comparison: Comparison, sets: TaskSets
+) -> Uncertainty | None:
+    if not config.resamples:
+        return None
+    started = time.perf_counter()
+    settings = BootstrapSettings(
+        block_bp=tuple(config.block_bp),
+        resamples=config.resamples,
+        test_resamples=config.test_resamples,
+        level=config.level,
+        seed=config.seed,
+    )
+    found = estimate_uncertainty(aligned, comparison, sets, settings)
+    logger.info("resampled in %.0f s", time.perf_counter() - started)
+    return found
+
+
+def _tuned(evaluation: Path, members: Sequence[Member]) -> dict[str, object] | None:
+    """The test figures of the tuned evaluation of the same checkpoints, if there is one."""
+    try:
+        summary = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))
+        same = [each["sha256"] for each in summary["checkpoints"]] == [member.sha256 for member in members]
+        return summary["test"] if same and summary["protocol"] == Protocol.tuned.value else None
+    except (OSError, ValueError, KeyError, TypeError):
+        logger.info("there is no tuned evaluation of this checkpoint to stand beside; run evaluate for one")
+        return None
 
 
 def trained_tasks(description: Description, dataset: Dataset, checkpoint: Path) -> np.ndarray:
@@ -177,73 +320,3 @@ def _scored(config: EvaluateConfig, wanted: np.ndarray, trained: np.ndarray) -> 
             len(wanted) - len(tasks),
         )
     return tasks
-
-
-def _baselines(
-    config: BaselineConfig,
-    dataset: Dataset,
-    tasks: np.ndarray,
-    context_bp: int,
-    strands: bool,
-    protocol: Protocol,
-    device: torch.device,
-) -> ContextComparison:
-    """The baseline at the network's context and, but for `poster`, at those where it may be better."""
-    poster = protocol is Protocol.poster
-    settings = FitSettings(
-        choice=PenaltyChoice.poster if poster else config.penalty_choice,
-        strands=Strands.SUMMED if strands else Strands.FORWARD,
-    )
-    cache = Path(config.cache_dir) if config.cache_dir else None
-    started = time.perf_counter()
-    others = [] if poster else [length for length in config.contexts_bp if length <= dataset.window_bp]
-    contexts = sorted({*others, context_bp})
-    logger.info(
-        "fitting the k-mer regression at %s bp, unless it is in the cache (%s)",
-        ", ".join(map(str, contexts)),
-        cache or "off",
-    )
-    fits = compare_contexts(dataset, tasks, contexts, settings, device=device, cache=cache)
-    for fit in fits.fits:
-        logger.info("baseline  %s: validation perplexity %.4f", fit.description, fit.valid_perplexity)
-    logger.info("fitted or found %d baselines in %.0f s", len(fits.fits), time.perf_counter() - started)
-    return fits
-
-
-def _as_predictions(name: str, fit: BaselineFit) -> Predictions:
-    return Predictions(
-        name=name,
-        description=fit.description,
-        logits=fit.logits,
-        window=fit.window,
-        split=fit.split,
-        task_ids=fit.task_ids,
-        dataset_checksum=fit.dataset_checksum,
-    )
-
-
-def _account(own: BaselineFit, fits: ContextComparison) -> dict[str, object]:
-    """How the baselines were fitted, for the summary."""
-
-    def one(fit: BaselineFit) -> dict[str, object]:
-        fitted = ~fit.single_class
-        return {
-            "description": fit.description,
-            "context_bp": fit.context_bp,
-            "strands": fit.strands.value,
-            "penalty_choice": fit.choice.value,
-            "C_min": float(fit.penalty.min()),
-            "C_median": float(np.median(fit.penalty)),
-            "C_max": float(fit.penalty.max()),
-            "valid_perplexity": fit.valid_perplexity,
-            "largest_gradient_norm": float(fit.gradient_norm[fitted].max(initial=0.0)),
-            "largest_relative_gradient_norm": float(fit.relative_gradient_norm[fitted].max(initial=0.0)),
-            "unconverged_tasks": fit.n_unconverged,
-            "seconds": fit.seconds,
-        }
-
-    return {
-        "same_context": one(own),
-        "best_context": one(fits.best),
-        "valid_perplexity_by_context_bp": {str(fit.context_bp): fit.valid_perplexity for fit in fits.fits},
-    }

@@ -1,20 +1,19 @@
 """Model, baseline and prior on the same windows and tasks, scored by the same rule."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from genome_lm.choices import Protocol
-from genome_lm.dataset.contents import SPLITS, Dataset, TaskTable
-from genome_lm.errors import UserError
-from genome_lm.evaluation.predictions import Predictions
+from genome_lm.dataset.contents import TaskTable
+from genome_lm.evaluation.aligned import BASELINE, MODEL, PRIOR, SCORED_SPLITS, Aligned
+from genome_lm.metrics.calibration import brier_score_per_task, expected_calibration_error
 from genome_lm.metrics.cross_entropy import binary_cross_entropy_per_task
 from genome_lm.metrics.ranking import auroc_and_average_precision
 from genome_lm.metrics.thresholds import best_f1_thresholds, confusion_at
 
-MODEL, BASELINE, PRIOR = "model", "baseline", "prior"
-SCORED_SPLITS = ("valid", "test")
+FEW_POSITIVES = 30
+"""With fewer positives in validation a threshold is hardly a choice; such tasks are marked."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,8 @@ class Scores:
     auroc: np.ndarray
     ap: np.ndarray
     cross_entropy: np.ndarray  # nats
+    brier: np.ndarray
+    ece: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,29 @@ class Comparison:
 
     def f1_difference(self, split: str, rival: str = BASELINE) -> np.ndarray:
         """Model minus rival, float64 [n_tasks]: above 0 a win, 0 a tie, below 0 a loss, NaN not counted."""
-        return self.scores[split][MODEL].f1 - self.scores[split][rival].f1
+        return self.difference("f1", split, rival)
+
+    def difference(self, measure: str, split: str, rival: str = BASELINE) -> np.ndarray:
+        """Model minus rival in any measure of `Scores`, float64 [n_tasks]."""
+        scores = self.scores[split]
+        difference: np.ndarray = getattr(scores[MODEL], measure) - getattr(scores[rival], measure)
+        return difference
+
+    def skill(self, split: str, name: str) -> np.ndarray:
+        """Share of the prior's cross-entropy that a predictor removes from each task, float64 [n_tasks].
+
+        1 for certainty, 0 for the prior, negative where the prior is better; NaN where the prior's
+        cross-entropy is 0.
+        """
+        prior = self.scores[split][PRIOR].cross_entropy
+        removed = prior - self.scores[split][name].cross_entropy
+        return np.divide(removed, prior, out=np.full(len(prior), np.nan), where=prior > 0)
+
+    @property
+    def few_valid_positives(self) -> np.ndarray:
+        """Tasks with fewer than `FEW_POSITIVES` positives in validation, bool [n_tasks]."""
+        few: np.ndarray = self.counts["valid"].positives < FEW_POSITIVES
+        return few
 
 
 def choose_thresholds(protocol: Protocol, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -96,45 +119,20 @@ def score(logits: np.ndarray, labels: np.ndarray, thresholds: np.ndarray) -> Sco
         auroc=auroc,
         ap=ap,
         cross_entropy=binary_cross_entropy_per_task(logits, labels),
+        brier=brier_score_per_task(logits, labels),
+        ece=expected_calibration_error(logits, labels),
     )
 
 
-def compare(
-    dataset: Dataset,
-    predictions: Mapping[str, Predictions],
-    tasks: np.ndarray,
-    task_set: str,
-    protocol: Protocol = Protocol.tuned,
-) -> Comparison:
+def compare(aligned: Aligned, task_set: str, protocol: Protocol = Protocol.tuned) -> Comparison:
     """Score every predictor by the same rule on the same windows and tasks.
 
     Args:
-        predictions: by the name shown: "model", "baseline" and "prior", and any further rivals (such as the
-            baseline at its best context).
-        tasks: int64 [n_scored], dataset indices of the tasks to score.
-        task_set: those tasks in words, see `genome_lm.naming.task_set_name`.
+        aligned: model, baseline, prior and further rivals.
+        task_set: the tasks in words, see `genome_lm.naming.task_set_name`.
         protocol: where the thresholds come from.
-
-    Raises:
-        UserError: a predictor is missing; predictions come from another dataset, differ in windows or tasks
-            (both are named), lack a task to be scored, or hold no validation or no test windows; there is no
-            task to score.
     """
-    missing = [name for name in (MODEL, BASELINE, PRIOR) if name not in predictions]
-    if missing:
-        raise UserError(
-            f"no predictions of {' and '.join(missing)}, only of {', '.join(predictions) or 'nothing'}; "
-            f"give those of {MODEL}, {BASELINE} and {PRIOR}"
-        )
-    ordered = {name: predictions[name] for name in (MODEL, BASELINE, PRIOR)} | dict(predictions)
-    reference = ordered[MODEL]
-    for other in ordered.values():
-        _check_against(reference, other)
-    _check_dataset(dataset, reference)
-    if not len(tasks):
-        raise UserError("no task to score; lower evaluate.min_positive_rate or name other tasks")
-    columns = _columns(reference, [dataset.tasks.id[task] for task in tasks])
-
+    dataset, tasks = aligned.dataset, aligned.tasks
     train_windows = len(dataset.windows_of("train"))
     train_rate = dataset.positive_rate("train")[tasks] if train_windows else np.zeros(len(tasks))
     counts = {
@@ -145,16 +143,13 @@ def compare(
     thresholds: dict[str, np.ndarray] = {}
     scores: dict[str, dict[str, Scores]] = {}
     for split in SCORED_SPLITS:  # validation first: its thresholds serve the test split
-        rows = np.flatnonzero(reference.split == SPLITS.index(split))
-        if not len(rows):
-            raise UserError(f"{reference} hold no {split} windows; predict validation and test")
-        labels = dataset.labels(reference.window[rows], tasks)
+        labels = aligned.labels(split)
         counts[split] = SplitCounts(
-            len(rows), len(dataset.windows_of(split)), labels.sum(axis=0, dtype=np.int64)
+            len(labels), len(dataset.windows_of(split)), labels.sum(axis=0, dtype=np.int64)
         )
         scores[split] = {}
-        for name, predictor in ordered.items():
-            logits = predictor.logits[np.ix_(rows, columns)]
+        for name in aligned.predictions:
+            logits = aligned.logits(split, name)
             if split == "valid":
                 thresholds[name] = choose_thresholds(protocol, logits, labels)
             scores[split][name] = score(logits, labels, thresholds[name])
@@ -164,60 +159,8 @@ def compare(
         protocol=protocol,
         genome_build=dataset.genome_build,
         dataset_checksum=dataset.checksum,
-        descriptions={name: predictor.description for name, predictor in ordered.items()},
+        descriptions={name: predictor.description for name, predictor in aligned.predictions.items()},
         thresholds=thresholds,
         counts=counts,
         scores=scores,
     )
-
-
-def _check_against(reference: Predictions, other: Predictions) -> None:
-    both = f"{reference} and {other}"
-    if reference.dataset_checksum != other.dataset_checksum:
-        raise UserError(
-            f"{both} come from different datasets, {reference.dataset_checksum} and "
-            f"{other.dataset_checksum}; predict both on one dataset"
-        )
-    if reference.task_ids != other.task_ids:
-        raise UserError(
-            f"{both} differ in tasks, {_difference(reference.task_ids, other.task_ids)}; "
-            "predict both for the same tasks in the same order"
-        )
-    if not np.array_equal(reference.window, other.window) or not np.array_equal(reference.split, other.split):
-        raise UserError(
-            f"{both} differ in windows or splits, {len(reference.window)} and {len(other.window)} windows; "
-            "predict both on the same windows"
-        )
-
-
-def _difference(first: tuple[str, ...], second: tuple[str, ...]) -> str:
-    odd = sorted(set(first) ^ set(second))
-    if not odd:
-        return "the same ones in another order"
-    return f"{len(first)} and {len(second)}, {len(odd)} not shared, such as {odd[0]!r}"
-
-
-def _check_dataset(dataset: Dataset, predictions: Predictions) -> None:
-    if predictions.dataset_checksum != dataset.checksum:
-        raise UserError(
-            f"{predictions} come from dataset {predictions.dataset_checksum}, {dataset.path} is "
-            f"{dataset.checksum}; give the dataset predicted on (data.path=)"
-        )
-    window = predictions.window
-    if len(window) and window[-1] >= dataset.n_windows:
-        raise UserError(
-            f"{predictions} name window {window[-1]}, {dataset.path} has {dataset.n_windows}; predict again"
-        )
-    if not np.array_equal(predictions.split, dataset.split[window]):
-        raise UserError(f"{predictions} and {dataset.path} differ in the split of a window; predict again")
-
-
-def _columns(predictions: Predictions, wanted: list[str]) -> np.ndarray:
-    place = {task: column for column, task in enumerate(predictions.task_ids)}
-    absent = [task for task in wanted if task not in place]
-    if absent:
-        raise UserError(
-            f"{predictions} lack {len(absent)} of the {len(wanted)} tasks to score, such as {absent[0]!r}; "
-            "raise evaluate.min_positive_rate to what was trained on, or train on these tasks too"
-        )
-    return np.array([place[task] for task in wanted], dtype=np.int64)

@@ -1,15 +1,28 @@
 """The summary as a page to read, in Markdown."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from genome_lm.choices import Protocol
-from genome_lm.evaluation.compare import BASELINE, MODEL, PRIOR
-from genome_lm.evaluation.summary import REPORT, Figures, SplitSummary, Summary
+from genome_lm.evaluation.aligned import BASELINE, MODEL, PRIOR
+from genome_lm.evaluation.compare import FEW_POSITIVES
+from genome_lm.evaluation.figures import SIGNIFICANT_Q, Figures
+from genome_lm.evaluation.markdown_tables import (
+    bounds,
+    group_table,
+    members_table,
+    positives_table,
+    score_table,
+    show,
+    tuned_table,
+)
+from genome_lm.evaluation.published import REPORT
+from genome_lm.evaluation.summary import SplitSummary, Summary
+from genome_lm.evaluation.uncertainty import CONDITIONAL_ON
 
 
 def to_markdown(summary: Summary) -> str:
-    """Headline, scores beside the report's, groups, validation, and how it was done."""
+    """Headline, scores beside the report's, groups, numbers of positives, members, validation, and how."""
     test, valid, comparison = summary.test, summary.valid, summary.comparison
     if valid.note:
         caution = f"These figures are {valid.note}; early stopping and the penalties also used this split."
@@ -19,14 +32,20 @@ def to_markdown(summary: Summary) -> str:
         "# Model against baseline and prior",
         _headline(test.overall),
         f"## Test\n\n{_scope(summary, test)}",
-        _table(_beside_report(_score_table(test.overall, comparison.predictors))),
+        score_table(test.overall, comparison.predictors, report=True),
         _against_report(test.overall, comparison.protocol),
+        _uncertainty(summary),
         _undefined(test.overall),
         _further_rivals(test.overall),
+        _beside_tuned(summary),
         "## Test, by group",
-        _group_table(test.groups),
+        group_table(test.groups),
+        "## Test, by number of positives in train",
+        positives_table(test),
+        _positives(test),
+        _members(summary),
         f"## Validation\n\n{_scope(summary, valid)} {caution}",
-        _table(_score_table(valid.overall, comparison.predictors)),
+        score_table(valid.overall, comparison.predictors),
         _undefined(valid.overall),
         "## How",
         _how(summary),
@@ -36,15 +55,25 @@ def to_markdown(summary: Summary) -> str:
 
 def _headline(figures: Figures) -> str:
     share = f" ({figures.wins / figures.counted:.1%})" if figures.counted else ""
-    ppl = figures.perplexity
+    significant = (
+        f" Significantly so (q <= {SIGNIFICANT_Q:g}): higher on {figures.significant_wins}, lower on "
+        f"{figures.significant_losses}."
+        if figures.significant_wins is not None
+        else ""
+    )
+    difference = show(figures.f1["difference"], 3, sign=True)
+    if interval := bounds(figures.interval("f1", "difference"), 3, sign=True):
+        difference += f"; 95% interval {interval}"
+    ppl, skill = figures.perplexity, figures.skill
     verdict = "lower than" if ppl[MODEL] < ppl[PRIOR] else "no lower than"
     return (
         f"The model has a higher F1 than the k-mer baseline on **{figures.wins} of {figures.counted} tasks**"
-        f"{share}, the same on {figures.ties} and a lower one on {figures.losses}. "
-        f"Mean F1 is {_show(figures.f1[MODEL], 3)} for the model and {_show(figures.f1[BASELINE], 3)} for "
-        f"the baseline ({_show(figures.f1['difference'], 3, sign=True)}). "
-        f"The model's perplexity is {_show(ppl[MODEL])}, {verdict} that of the constant prior, "
-        f"{_show(ppl[PRIOR])}; the baseline's is {_show(ppl[BASELINE])}."
+        f"{share}, the same on {figures.ties} and a lower one on {figures.losses}.{significant} "
+        f"Mean F1 is {show(figures.f1[MODEL], 3)} for the model and {show(figures.f1[BASELINE], 3)} for "
+        f"the baseline ({difference}). "
+        f"The model's perplexity is {show(ppl[MODEL])}, {verdict} that of the constant prior, "
+        f"{show(ppl[PRIOR])}; the baseline's is {show(ppl[BASELINE])}. The model removes "
+        f"{_percent(skill[MODEL])} of the prior's cross-entropy, the baseline {_percent(skill[BASELINE])}."
     )
 
 
@@ -55,100 +84,122 @@ def _scope(summary: Summary, split: SplitSummary) -> str:
     return f"{summary.comparison.task_set}; {windows}."
 
 
-def _score_table(figures: Figures, predictors: Sequence[str]) -> list[list[str]]:
-    rows = [["", *predictors]]
-    for label, values, digits in (
-        ("F1", figures.f1, 3),
-        ("perplexity", figures.perplexity, 4),
-        ("AUROC", figures.auroc, 3),
-        ("AP", figures.ap, 3),
-    ):
-        rows.append([label, *(_show(values[name], digits) for name in predictors)])
-    outcomes = f"{figures.wins} / {figures.ties} / {figures.losses}"
-    rows.append(["wins / ties / losses", outcomes, *[""] * (len(predictors) - 1)])
-    return rows
-
-
-def _beside_report(rows: list[list[str]]) -> list[list[str]]:
-    """A score table with the report's figures in three more columns."""
-    columns = {
-        "": ["report: RNN", "report: baseline", "DeepSEA: prior"],
-        "F1": [_show(REPORT.f1_model, 3), _show(REPORT.f1_baseline, 3), "-"],
-        "perplexity": [_show(REPORT.perplexity_model, 3), "-", _show(REPORT.perplexity_prior, 3)],
-        "wins / ties / losses": [f"{REPORT.wins} wins of {REPORT.n_tasks}", "", ""],
-    }
-    return [row + columns.get(row[0], ["-"] * 3) for row in rows]
-
-
 def _against_report(figures: Figures, protocol: Protocol) -> str:
     share = f"{figures.wins / figures.counted:.1%} here" if figures.counted else "none counted here"
     rules = f"{'the same' if protocol is Protocol.poster else 'other'} rules ({REPORT.rules})"
     return (
         f"The last columns are {REPORT.source}: wins on {REPORT.wins_share:.1%} of the tasks ({share}), "
-        f"mean F1 difference {_show(REPORT.f1_difference, 3, sign=True)}. They come from other data "
+        f"mean F1 difference {show(REPORT.f1_difference, 3, sign=True)}. They come from other data "
         f"({REPORT.data}) and {rules}, so they are context and no target; {REPORT.note}."
+    )
+
+
+def _uncertainty(summary: Summary) -> str:
+    known = summary.details.uncertainty
+    if known is None:
+        return "Nothing was resampled (bootstrap.resamples is 0), so there are no intervals and no tests."
+    settings, figures = known.settings, summary.test.overall
+    first, *further = settings.block_bp
+    blocks = known.splits["test"].n_blocks
+    again = "".join(
+        f" With blocks of {length:,} bp ({blocks[length]}) the mean F1 difference has "
+        f"{bounds(figures.interval('f1', 'difference', length), 3, sign=True) or 'no interval'}."
+        for length in further
+    )
+    undefined = (
+        f"{figures.undefined_resamples:,} pairs of a task and a resample had no F1 and are left out."
+        if figures.undefined_resamples
+        else "No resample left a task without an F1."
+    )
+    return (
+        f"Intervals ({settings.level:.0%}) and tests: bootstrap over {blocks[first]} blocks of {first:,} bp "
+        f"of the genome, {settings.resamples:,} resamples for means and {settings.test_resamples:,} "
+        f"(studentised) for single tasks, whose q are after Benjamini and Hochberg.{again} All is "
+        f"conditional on {CONDITIONAL_ON}. {undefined} On {figures.untested} tasks too few blocks bear on "
+        f"the difference for a test. {figures.few_valid_positives} tasks have fewer than {FEW_POSITIVES} "
+        "positives in validation, so that their thresholds are hardly chosen; tasks.tsv marks them."
     )
 
 
 def _undefined(figures: Figures) -> str:
     if not any(figures.undefined.values()):
         return ""
-    counts = ", ".join(f"{measure.upper()} {count}" for measure, count in figures.undefined.items())
+    names = {"f1": "F1", "auroc": "AUROC", "ap": "AP", "precision": "precision"}
+    counts = ", ".join(f"{names[measure]} {count}" for measure, count in figures.undefined.items() if count)
     return (
         "Left out of the means and outcomes, because a task has no positives or no negatives here (for F1, "
-        f"or in validation): {counts} of {figures.n_tasks} tasks."
+        f"or in validation; for precision, or some predictor calls nothing): {counts} of {figures.n_tasks} "
+        "tasks."
     )
 
 
 def _further_rivals(figures: Figures) -> str:
     return "\n".join(
         f"- Against {rival}: {entry['wins']} wins, {entry['ties']} ties, {entry['losses']} losses; mean F1 "
-        f"difference {_show(entry['f1_difference'], 3, sign=True)}."
+        f"difference {show(entry['f1_difference'], 3, sign=True)}."
         for rival, entry in figures.against.items()
     )
 
 
-def _group_table(groups: Mapping[str, Figures]) -> str:
-    header = ["group", "tasks", "wins", "ties", "losses", "F1 model", "F1 baseline", "F1 difference"]
-    rows = [[*header, "perplexity model", "perplexity baseline", "perplexity prior"]]
-    for group, figures in groups.items():
-        rows.append(
-            [
-                group,
-                *map(str, (figures.n_tasks, figures.wins, figures.ties, figures.losses)),
-                _show(figures.f1[MODEL], 3),
-                _show(figures.f1[BASELINE], 3),
-                _show(figures.f1["difference"], 3, sign=True),
-                *(_show(figures.perplexity[name]) for name in (MODEL, BASELINE, PRIOR)),
-            ]
-        )
-    return _table(rows)
+def _beside_tuned(summary: Summary) -> str:
+    tuned = summary.details.tuned
+    if tuned is None:
+        return ""
+    return (
+        "## The report's rules beside tuned ones\n\n"
+        "The same network on the same test windows. Left: thresholds at probability 0.5 and the report's "
+        "unpenalised regression on 100 bp. Right: thresholds chosen on validation, and the regression "
+        f"tuned.\n\n{tuned_table(summary.test.overall, tuned)}"
+    )
+
+
+def _positives(split: SplitSummary) -> str:
+    rule = (
+        "the interval of the mean difference lies above 0"
+        if any(each.interval for each in split.by_positives)
+        else "it has more wins than losses"
+    )
+    ranges = " and ".join(f"{low:,} to {high:,}" for low, high in split.ahead)
+    return (
+        f"The model is ahead ({rule}) on tasks with {ranges or 'no number of'} positives in train. "
+        "Groups differ in their numbers of positives, so this is not the effect of the number alone."
+    )
+
+
+def _members(summary: Summary) -> str:
+    members = summary.details.members
+    if not members:
+        return ""
+    return (
+        f"## The {len(members)} checkpoints by themselves\n\n"
+        f"Each by the same rule, with thresholds of its own.\n\n{members_table(members)}"
+    )
 
 
 def _how(summary: Summary) -> str:
     comparison = summary.comparison
     lines = [f"- {name}: {description}" for name, description in comparison.descriptions.items()]
-    lines += [f"- baseline, {_words(key)}: {_plain(value)}" for key, value in summary.baseline.items()]
+    lines += [
+        f"- checkpoint: {each.path} ({each.model_name}, seed {each.seed}, sha256 {each.sha256[:12]})"
+        for each in summary.details.checkpoints
+    ]
+    lines += [
+        f"- baseline, {_words(key)}: {_plain(value)}" for key, value in summary.details.baseline.items()
+    ]
     lines += [
         f"- thresholds (protocol `{comparison.protocol.value}`): {comparison.protocol.rule}; a window is "
         "called positive at or above its threshold",
-        "- F1, AUROC and AP: means over tasks; AP is average precision without interpolation",
-        "- perplexity: exp of the mean binary cross-entropy (natural logarithm) over tasks and windows",
+        "- F1, precision, recall, AUROC and AP: means over tasks; AP is average precision, not interpolated",
+        "- perplexity: exp of the mean binary cross-entropy (natural logarithm) over tasks and windows; "
+        "bits: that mean with logarithm 2; skill: the share of the prior's mean that is removed",
+        "- calibration error: expected calibration error of the probabilities, 15 bins of equal width",
         f"- dataset: {comparison.genome_build}, {comparison.dataset_checksum}",
     ]
     return "\n".join(lines)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    header, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *body))
-
-
-def _show(value: float, digits: int = 4, sign: bool = False) -> str:
-    if math.isnan(value):
-        return "-"
-    return f"{value:{'+' if sign else ''}.{digits}f}"
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{share:.1%}"
 
 
 def _plain(value: object) -> str:

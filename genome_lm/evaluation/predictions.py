@@ -12,7 +12,8 @@ Every dataset is stored uncompressed with a checksum a chunk, so that damage is 
 says how much it can hold.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -112,6 +113,60 @@ def prior_predictions(dataset: Dataset, window: np.ndarray, tasks: np.ndarray) -
         task_ids=tuple(dataset.tasks.id[task] for task in tasks),
         dataset_checksum=dataset.checksum,
     )
+
+
+def mean_predictions(name: str, files: Sequence[Path]) -> Predictions:
+    """The ensemble of several prediction files: their mean logits, one file in memory at a time.
+
+    Raises:
+        UserError: see `read_predictions`; or the files differ in dataset, tasks or windows.
+    """
+    first = read_predictions(files[0])
+    total = first.logits.astype(np.float64)
+    descriptions = [first.description]
+    for path in files[1:]:
+        other = read_predictions(path)
+        check_same(first, other)
+        total += other.logits
+        descriptions.append(other.description)
+    words = ", ".join(f"{descriptions.count(words)} x {words}" for words in dict.fromkeys(descriptions))
+    return replace(
+        first,
+        name=name,
+        description=f"mean logits of {len(files)} networks ({words})",
+        logits=(total / len(files)).astype(np.float32),
+    )
+
+
+def check_same(reference: Predictions, other: Predictions) -> None:
+    """Check that two sets of predictions are of the same dataset, tasks and windows.
+
+    Raises:
+        UserError: they are not; both are named.
+    """
+    both = f"{reference} and {other}"
+    if reference.dataset_checksum != other.dataset_checksum:
+        raise UserError(
+            f"{both} come from different datasets, {reference.dataset_checksum} and "
+            f"{other.dataset_checksum}; predict both on one dataset"
+        )
+    if reference.task_ids != other.task_ids:
+        raise UserError(
+            f"{both} differ in tasks, {_difference(reference.task_ids, other.task_ids)}; "
+            "predict both for the same tasks in the same order"
+        )
+    if not np.array_equal(reference.window, other.window) or not np.array_equal(reference.split, other.split):
+        raise UserError(
+            f"{both} differ in windows or splits, {len(reference.window)} and {len(other.window)} windows; "
+            "predict both on the same windows"
+        )
+
+
+def _difference(first: tuple[str, ...], second: tuple[str, ...]) -> str:
+    odd = sorted(set(first) ^ set(second))
+    if not odd:
+        return "the same ones in another order"
+    return f"{len(first)} and {len(second)}, {len(odd)} not shared, such as {odd[0]!r}"
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:

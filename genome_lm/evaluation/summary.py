@@ -3,63 +3,74 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from genome_lm.choices import Protocol
-from genome_lm.evaluation.compare import BASELINE, MODEL, SCORED_SPLITS, Comparison
-from genome_lm.metrics.cross_entropy import perplexity
+from genome_lm.evaluation.aligned import SCORED_SPLITS
+from genome_lm.evaluation.calibration import CalibrationBin
+from genome_lm.evaluation.compare import Comparison
+from genome_lm.evaluation.figures import Figures, figures
+from genome_lm.evaluation.members import Member, spread
+from genome_lm.evaluation.published import REPORT
+from genome_lm.evaluation.task_sets import TaskSets, task_sets
+from genome_lm.evaluation.uncertainty import CONDITIONAL_ON, Interval, Uncertainty
 
 OPTIMISTIC = "optimistic (thresholds chosen here)"
 
 
 @dataclass(frozen=True)
-class Report:
-    """The figures of Zhang and Kamath (2016), shown beside ours: other data and rules, so no target."""
+class CheckpointFile:
+    """A checkpoint that was evaluated."""
 
-    source: str = "Zhang and Kamath (2016), Learning the Language of the Genome Using RNNs"
-    data: str = "DeepSEA, 498 of 919 tasks with >= 1% positives"
-    rules: str = "thresholds at probability 0.5, baseline with C = 1e6 on 100 bp"
-    n_tasks: int = 498
-    wins: int = 408
-    wins_share: float = 0.819
-    f1_model: float = 0.135
-    f1_baseline: float = 0.044
-    f1_difference: float = 0.091
-    perplexity_model: float = 1.084
-    perplexity_prior: float = 1.092
-    note: str = "the prior's perplexity is not in the report: it was computed later, on DeepSEA's test set"
-
-
-REPORT = Report()
+    name: str
+    path: str
+    sha256: str
+    seed: int | None
+    model_name: str
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Means and counts over a set of tasks; dictionaries are by predictor.
+class Details:
+    """What is known of a comparison besides its scores; all of it may be left out.
 
-    Means are over the tasks for which a score is defined, and NaN if there are none. Whether it is depends on
-    the labels alone, so every predictor's mean is over the same tasks.
+    Attributes:
+        baseline: how the baseline was fitted, such as context, penalties and gradient norm: numbers, strings,
+            lists and dictionaries of them, shown as they are.
+        uncertainty: intervals and tests, for the sets that `genome_lm.evaluation.task_sets.task_sets` gives.
+        calibration: by split, see `genome_lm.evaluation.calibration.calibration`.
+        checkpoints: what the model is made of.
+        members: the figures of each, where there are several.
+        tuned: the test figures of the tuned protocol on the same checkpoint, to stand beside those of the
+            report's; None if there are none or this is the tuned protocol.
     """
 
-    n_tasks: int
-    wins: int  # tasks on which the model's F1 is strictly higher than the baseline's
+    baseline: Mapping[str, object] = field(default_factory=dict)
+    uncertainty: Uncertainty | None = None
+    calibration: Mapping[str, Mapping[str, Mapping[str, list[CalibrationBin]]]] = field(default_factory=dict)
+    checkpoints: tuple[CheckpointFile, ...] = ()
+    members: tuple[Member, ...] = ()
+    tuned: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True)
+class PositivesFigures:
+    """Outcomes of the tasks with `low` to `high` positives in train."""
+
+    low: int
+    high: int
+    tasks: int
+    wins: int
     ties: int
     losses: int
-    f1: dict[str, float]  # and "difference", model minus baseline
-    perplexity: dict[str, float]  # exp of the mean cross-entropy over all tasks and windows
-    auroc: dict[str, float]
-    ap: dict[str, float]
-    undefined: dict[str, int]  # by measure, tasks left out of its mean and of the counts above
-    against: dict[
-        str, dict[str, float]
-    ]  # by rival other than the baseline: wins, ties, losses, f1_difference
+    f1_difference: float  # mean, model minus baseline
+    interval: Interval | None
 
     @property
-    def counted(self) -> int:
-        """Tasks with an outcome."""
-        return self.wins + self.ties + self.losses
+    def is_ahead(self) -> bool:
+        """Whether the model is ahead of the baseline here, see `SplitSummary.ahead`."""
+        return self.wins > self.losses if self.interval is None else self.interval[0] > 0
 
 
 @dataclass(frozen=True)
@@ -71,14 +82,44 @@ class SplitSummary:
     note: str  # empty, or why the figures are optimistic
     overall: Figures
     groups: dict[str, Figures]
+    calibration: Mapping[str, Mapping[str, list[CalibrationBin]]]
+    by_positives: tuple[PositivesFigures, ...]
+
+    @property
+    def ahead(self) -> list[tuple[int, int]]:
+        """Ranges of numbers of train positives in which the model is ahead of the baseline, ascending.
+
+        Neighbouring bins of `by_positives` that are ahead make one range. A bin is ahead when the interval of
+        its mean F1 difference lies above 0; without intervals, when it has more wins than losses.
+        """
+        ranges: list[tuple[int, int]] = []
+        open_range = False
+        for each in self.by_positives:
+            if each.is_ahead:
+                low = ranges.pop()[0] if open_range else each.low
+                ranges.append((low, each.high))
+            open_range = each.is_ahead
+        return ranges
 
     def as_dict(self) -> dict[str, object]:
         """`overall` at the top level, the groups nested under "groups"."""
         head: dict[str, object] = {"windows": self.windows, "windows_in_dataset": self.windows_in_dataset}
         if self.note:
             head["note"] = self.note
-        groups = {group: asdict(figures) for group, figures in self.groups.items()}
-        return head | asdict(self.overall) | {"groups": groups}
+        return (
+            head
+            | asdict(self.overall)
+            | {
+                "groups": {group: asdict(each) for group, each in self.groups.items()},
+                "calibration": {
+                    name: {group: [asdict(each) for each in bins] for group, bins in by_group.items()}
+                    for name, by_group in self.calibration.items()
+                },
+                "by_positives": [asdict(each) for each in self.by_positives],
+                "ahead": self.ahead,
+                "wins_from_positives": self.ahead[0][0] if self.ahead else None,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -88,11 +129,11 @@ class Summary:
     comparison: Comparison
     valid: SplitSummary
     test: SplitSummary
-    baseline: Mapping[str, object]  # how the baseline was fitted
+    details: Details
 
     def as_dict(self) -> dict[str, object]:
         """Nested: n_tasks, task_set, ..., valid, test, baseline, report. Undefined floats are NaN."""
-        comparison = self.comparison
+        comparison, details = self.comparison, self.details
         return {
             "n_tasks": len(comparison.tasks),
             "task_set": comparison.task_set,
@@ -104,82 +145,78 @@ class Summary:
             "protocol": comparison.protocol.value,
             "thresholds": comparison.protocol.rule,
             "predictors": dict(comparison.descriptions),
+            "bootstrap": _bootstrap(details.uncertainty),
+            "checkpoints": [asdict(each) for each in details.checkpoints],
             "valid": self.valid.as_dict(),
             "test": self.test.as_dict(),
-            "baseline": dict(self.baseline),
+            "members": [asdict(each) for each in details.members],
+            "spread": spread(details.members),
+            "baseline": dict(details.baseline),
+            "tuned": details.tuned,
             "report": asdict(REPORT),
         }
 
 
-def summarise(comparison: Comparison, baseline: Mapping[str, object] | None = None) -> Summary:
-    """The comparison in figures.
+def _bootstrap(uncertainty: Uncertainty | None) -> dict[str, object] | None:
+    if uncertainty is None:
+        return None
+    settings = uncertainty.settings
+    return {
+        "block_bp": list(settings.block_bp),
+        "n_blocks": {str(length): n for length, n in uncertainty.splits["test"].n_blocks.items()},
+        "resamples": settings.resamples,
+        "test_resamples": settings.test_resamples,
+        "level": settings.level,
+        "seed": settings.seed,
+        "conditional_on": CONDITIONAL_ON,
+    }
 
-    Args:
-        baseline: how the baseline was fitted, such as context, penalties and gradient norm: numbers, strings,
-            lists and dictionaries of them, shown as they are.
-    """
-    valid, test = (_summarise_split(comparison, split) for split in SCORED_SPLITS)
-    return Summary(comparison, valid, test, dict(baseline or {}))
+
+NO_DETAILS = Details()
 
 
-def _summarise_split(comparison: Comparison, split: str) -> SplitSummary:
-    groups = np.array(comparison.tasks.group)
+def summarise(comparison: Comparison, details: Details = NO_DETAILS) -> Summary:
+    """The comparison in figures."""
+    sets = task_sets(comparison)
+    valid, test = (_summarise_split(comparison, split, sets, details) for split in SCORED_SPLITS)
+    return Summary(comparison, valid, test, details)
+
+
+def _summarise_split(comparison: Comparison, split: str, sets: TaskSets, details: Details) -> SplitSummary:
     counts = comparison.counts[split]
+    known = details.uncertainty.splits[split] if details.uncertainty else None
+    every = [
+        figures(
+            comparison,
+            split,
+            mask,
+            {length: found[place] for length, found in known.intervals.items()} if known else {},
+            known.test if known else None,
+        )
+        for place, mask in enumerate(sets.masks)
+    ]
+    overall, groups, bins = every[0], every[1 : 1 + len(sets.groups)], every[1 + len(sets.groups) :]
     return SplitSummary(
         windows=counts.windows,
         windows_in_dataset=counts.windows_in_dataset,
         note=OPTIMISTIC if split == "valid" and comparison.protocol is Protocol.tuned else "",
-        overall=_figures(comparison, split, np.ones(len(groups), dtype=bool)),
-        groups={str(group): _figures(comparison, split, groups == group) for group in np.unique(groups)},
+        overall=overall,
+        groups=dict(zip(sets.groups, groups, strict=True)),
+        calibration=details.calibration.get(split, {}),
+        by_positives=tuple(
+            PositivesFigures(
+                low=each.low,
+                high=each.high,
+                tasks=found.n_tasks,
+                wins=found.wins,
+                ties=found.ties,
+                losses=found.losses,
+                f1_difference=found.f1["difference"],
+                interval=found.interval("f1", "difference"),
+            )
+            for each, found in zip(sets.by_positives, bins, strict=True)
+        ),
     )
-
-
-def _figures(comparison: Comparison, split: str, chosen: np.ndarray) -> Figures:
-    """Figures of one split over the tasks chosen, bool [n_tasks]."""
-    scores = comparison.scores[split]
-    f1, auroc, ap, cross_entropy = (
-        {name: getattr(values, measure)[chosen] for name, values in scores.items()}
-        for measure in ("f1", "auroc", "ap", "cross_entropy")
-    )
-    differences = {rival: comparison.f1_difference(split, rival)[chosen] for rival in comparison.rivals}
-    outcomes = {rival: _outcomes(difference) for rival, difference in differences.items()}
-    return Figures(
-        n_tasks=int(chosen.sum()),
-        wins=outcomes[BASELINE]["wins"],
-        ties=outcomes[BASELINE]["ties"],
-        losses=outcomes[BASELINE]["losses"],
-        f1=_means(f1) | {"difference": _mean(differences[BASELINE])},
-        perplexity={name: perplexity(_mean(values)) for name, values in cross_entropy.items()},
-        auroc=_means(auroc),
-        ap=_means(ap),
-        undefined={
-            "f1": int(np.isnan(f1[MODEL]).sum()),
-            "auroc": int(np.isnan(auroc[MODEL]).sum()),
-            "ap": int(np.isnan(ap[MODEL]).sum()),
-        },
-        against={
-            rival: outcomes[rival] | {"f1_difference": _mean(differences[rival])}
-            for rival in comparison.rivals
-            if rival != BASELINE
-        },
-    )
-
-
-def _outcomes(difference: np.ndarray) -> dict[str, int]:
-    return {
-        "wins": int((difference > 0).sum()),
-        "ties": int((difference == 0).sum()),
-        "losses": int((difference < 0).sum()),
-    }
-
-
-def _means(values: Mapping[str, np.ndarray]) -> dict[str, float]:
-    return {name: _mean(array) for name, array in values.items()}
-
-
-def _mean(values: np.ndarray) -> float:
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else math.nan
 
 
 def to_json(summary: Summary) -> str:

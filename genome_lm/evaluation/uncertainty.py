@@ -1,0 +1,166 @@
+"""How sure the figures of a comparison are: intervals of means and differences, and a test for each task.
+
+Everything here resamples blocks of the genome; thresholds and networks stay as they are, so it says nothing
+of how the figures would change with another seed or another choice of thresholds (docs/uncertainty.md).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from genome_lm.evaluation.aligned import BASELINE, MODEL, PRIOR, Aligned
+from genome_lm.evaluation.blocks import genome_blocks
+from genome_lm.evaluation.bootstrap import (
+    draw_weights,
+    normal_interval,
+    percentile_interval,
+    resample_scores,
+)
+from genome_lm.evaluation.compare import Comparison
+from genome_lm.evaluation.significance import PairedTest, paired_f1_test
+from genome_lm.evaluation.task_sets import TaskSets
+
+CONDITIONAL_ON = (
+    "the thresholds, the trained network, its seed and the fitted baseline: windows are resampled, nothing "
+    "is trained or chosen again"
+)
+
+Interval = tuple[float, float]
+
+MEANS = ("f1", "auroc", "ap", "brier", "ece")
+"""Measures whose mean over tasks gets an interval, besides perplexity and skill."""
+
+
+@dataclass(frozen=True)
+class BootstrapSettings:
+    """How blocks are resampled.
+
+    Attributes:
+        block_bp: lengths of the blocks in bp; the first is used for everything, the others for the test
+            split's means once more.
+        resamples: for the intervals of means; 0 leaves out all uncertainty.
+        test_resamples: for the tests of single tasks.
+        level: of the intervals.
+        seed: of the draws.
+    """
+
+    block_bp: tuple[int, ...] = (100_000, 500_000)
+    resamples: int = 1_000
+    test_resamples: int = 10_000
+    level: float = 0.95
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class SetIntervals:
+    """Intervals of one set of tasks."""
+
+    by_measure: dict[str, dict[str, Interval]]  # by measure, then by predictor or "difference"
+    wins: Interval
+    undefined_resamples: int  # pairs of a task with an F1 and a resample in which it has none
+
+
+@dataclass(frozen=True)
+class SplitUncertainty:
+    """Of one split. The lists of intervals follow `TaskSets.masks`."""
+
+    n_blocks: dict[int, int]  # by length of the blocks
+    intervals: dict[int, list[SetIntervals]]
+    test: PairedTest  # of each task, model minus baseline, at the first length
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Of a comparison."""
+
+    settings: BootstrapSettings
+    splits: dict[str, SplitUncertainty]
+
+
+def estimate_uncertainty(
+    aligned: Aligned, comparison: Comparison, sets: TaskSets, settings: BootstrapSettings
+) -> Uncertainty:
+    """Bootstrap validation and test.
+
+    Args:
+        aligned: the predictions that `comparison` was made from.
+        sets: the sets of tasks that get intervals.
+        settings: `resamples` is at least 1 here.
+    """
+    first, *further = settings.block_bp
+    lengths = {"valid": [first], "test": [first, *further]}
+    splits = {}
+    for split, block_bp in lengths.items():
+        labels = aligned.labels(split)
+        logits = {name: aligned.logits(split, name) for name in aligned.predictions}
+        n_blocks, intervals = {}, {}
+        for length in block_bp:
+            blocks = genome_blocks(aligned.dataset, aligned.windows(split), length)
+            weights = draw_weights(blocks.n_blocks, settings.resamples, settings.seed)
+            resampled = {
+                name: resample_scores(values, labels, comparison.thresholds[name], blocks, weights)
+                for name, values in logits.items()
+            }
+            n_blocks[length] = blocks.n_blocks
+            intervals[length] = [
+                _set_intervals(resampled, comparison, split, mask, settings.level) for mask in sets.masks
+            ]
+        test = paired_f1_test(
+            logits[MODEL],
+            logits[BASELINE],
+            labels,
+            comparison.thresholds[MODEL],
+            comparison.thresholds[BASELINE],
+            genome_blocks(aligned.dataset, aligned.windows(split), first),
+            n_resamples=settings.test_resamples,
+            level=settings.level,
+            seed=settings.seed,
+        )
+        splits[split] = SplitUncertainty(n_blocks, intervals, test)
+    return Uncertainty(settings, splits)
+
+
+def _set_intervals(
+    resampled: Mapping[str, Mapping[str, np.ndarray]],
+    comparison: Comparison,
+    split: str,
+    tasks: np.ndarray,
+    level: float,
+) -> SetIntervals:
+    means = {
+        measure: {name: _mean(scores[measure][:, tasks]) for name, scores in resampled.items()}
+        for measure in MEANS
+    }
+    cross_entropy = {name: _mean(scores["cross_entropy"][:, tasks]) for name, scores in resampled.items()}
+    means["perplexity"] = {name: np.exp(values) for name, values in cross_entropy.items()}
+    means["skill"] = {name: _skill(values, cross_entropy[PRIOR]) for name, values in cross_entropy.items()}
+    by_measure = {
+        measure: {name: percentile_interval(each, level) for name, each in values.items()}
+        | {"difference": percentile_interval(values[MODEL] - values[BASELINE], level)}
+        for measure, values in means.items()
+    }
+    difference = resampled[MODEL]["f1"][:, tasks] - resampled[BASELINE]["f1"][:, tasks]
+    observed = comparison.f1_difference(split)[tasks]
+    defined = ~np.isnan(observed)
+    wins = normal_interval(
+        float((observed > 0).sum()),
+        (difference > 0).sum(axis=1).astype(np.float64),
+        level,
+        0.0,
+        float(defined.sum()),
+    )
+    return SetIntervals(by_measure, wins, int(np.isnan(difference[:, defined]).sum()))
+
+
+def _skill(cross_entropy: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    return 1 - np.divide(cross_entropy, prior, out=np.full(len(prior), math.nan), where=prior > 0)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the tasks defined in each resample, float64 [n_resamples]; NaN where there are none."""
+    defined = ~np.isnan(values)
+    count = defined.sum(axis=1)
+    total = np.where(defined, values, 0.0).sum(axis=1)
+    return np.divide(total, count, out=np.full(len(values), math.nan), where=count > 0)
