@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,3 +45,24 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` (UTF-8) to `path` whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def check_output(path: Path, inputs: Sequence[Path], example: str) -> None:
+    """Refuse early an output that could not be written once the work is done.
+
+    Args:
+        inputs: files that must not be overwritten.
+        example: a file name to suggest where `path` is a folder.
+
+    Raises:
+        UserError: `path` is a folder or one of `inputs`, or its folder cannot be written.
+    """
+    if path.is_dir():
+        raise UserError(f"output {path} is a folder; give a file name, such as {path / example}")
+    if path.exists() and any(source.exists() and path.samefile(source) for source in inputs):
+        raise UserError(f"output {path} is one of the inputs; choose another name")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(
+            f"cannot write {path}: {folder} is not a folder that you may write to; choose another"
+        )

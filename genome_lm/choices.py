@@ -85,3 +85,17 @@ class EndPolicy(StrEnum):
 
     drop = "drop"
     pad = "pad"  # fill up with N
+
+
+class LongPolicy(StrEnum):
+    """What to predict of an interval or record that is longer than the network's context."""
+
+    tile = "tile"  # windows side by side, the last one moved back to end with the interval
+    centre = "centre"  # one window, in its middle
+
+
+class TableLayout(StrEnum):
+    """Rows of a table of predictions."""
+
+    long = "long"  # one a window and task
+    wide = "wide"  # one a window, with a column of probabilities a task

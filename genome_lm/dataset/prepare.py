@@ -7,13 +7,13 @@ chromosome and the runs.
 """
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from genome_lm.atomic import check_output
 from genome_lm.dataset.contents import SPLITS
 from genome_lm.dataset.coverage import Runs, overlapped_bins
 from genome_lm.dataset.fasta import read_fasta, scan_fasta
@@ -27,7 +27,6 @@ from genome_lm.dataset.source import identify
 from genome_lm.dataset.summary import PrepareSummary
 from genome_lm.dataset.tracks import read_tracks, report_tracks, task_table
 from genome_lm.dataset.writing import Header, write_dataset
-from genome_lm.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ def prepare(
             agree, split regions overlap, no bin is kept, a track has no peak and `settings.strict` is on,
             or `output` cannot be written.
     """
-    _check_output(output, fasta, manifest)
+    check_output(output, (fasta, manifest), "dataset.h5")
     table = read_manifest(manifest)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not progress, transient=True) as bar:
@@ -100,19 +99,6 @@ def prepare(
         peaks_elsewhere=sum(tracks.elsewhere.values()),
         n_bases=maker.n_bases,
     )
-
-
-def _check_output(output: Path, *inputs: Path) -> None:
-    """Refuse early what would fail only after the work is done."""
-    if output.is_dir():
-        raise UserError(f"output {output} is a folder; give a file name, such as {output / 'dataset.h5'}")
-    if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
-        raise UserError(f"output {output} is one of the inputs; choose another name")
-    folder = next(parent for parent in output.absolute().parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UserError(
-            f"cannot write {output}: {folder} is not a folder that you may write to; choose another"
-        )
 
 
 def _read_blacklist(settings: PrepareSettings, lengths: Mapping[str, int]) -> dict[str, Runs]:

@@ -29,10 +29,10 @@ def choose_tasks(
     index_of = {task: index for index, task in enumerate(tasks.id)}
     for task in ids:
         if task not in index_of:
-            raise UserError(_unknown("task id", task, tasks.id, dataset))
+            raise UserError(not_found("task id", task, tasks.id, str(dataset.path)))
     for group in groups:
         if group not in tasks.group:
-            raise UserError(_unknown("group", group, sorted(set(tasks.group)), dataset))
+            raise UserError(not_found("group", group, sorted(set(tasks.group)), str(dataset.path)))
     candidates = np.array([(not ids and not groups) or group in groups for group in tasks.group], dtype=bool)
     # An empty training split has no rates: only a threshold of 0 lets its tasks through.
     chosen = candidates & (np.nan_to_num(dataset.positive_rate("train")) >= min_positive_rate)
@@ -46,7 +46,8 @@ def choose_tasks(
     return np.flatnonzero(chosen)
 
 
-def _unknown(kind: str, name: str, known: Sequence[str], dataset: Dataset) -> str:
+def not_found(kind: str, name: str, known: Sequence[str], where: str) -> str:
+    """Message on a task id or group that is not among those `known` in the file `where`; names close ones."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}" if close else f"it has {', '.join(known[:5])} and so on"
-    return f"{kind} {name!r} does not exist in {dataset.path}; {hint}"
+    return f"{kind} {name!r} does not exist in {where}; {hint}"

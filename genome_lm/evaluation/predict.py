@@ -1,4 +1,4 @@
-"""A network's logits for windows of a dataset."""
+"""A network's logits for windows of a dataset, or for base codes."""
 
 import numpy as np
 import torch
@@ -31,10 +31,24 @@ def predict_windows(
     """
     network = network.to(device).eval()
     logits = np.empty((len(windows), network.head.n_tasks), dtype=np.float32)
-    with torch.inference_mode():
-        for first in range(0, len(windows), batch_size):
-            rows = slice(first, first + batch_size)
-            codes = torch.from_numpy(dataset.bases(windows[rows], context_bp)).to(device)
-            predicted = mean_of_strands(network, codes) if average_strands else network(codes)
-            logits[rows] = predicted.float().cpu().numpy()
+    for first in range(0, len(windows), batch_size):
+        rows = slice(first, first + batch_size)
+        codes = dataset.bases(windows[rows], context_bp)
+        logits[rows] = predict_codes(network, codes, average_strands=average_strands, device=device)
     return logits
+
+
+def predict_codes(
+    network: Network, codes: np.ndarray, *, average_strands: bool, device: torch.device
+) -> np.ndarray:
+    """Logits, float32 [batch, n_tasks], of base codes, uint8 [batch, context_bp].
+
+    Args:
+        network: on `device` and set to evaluation.
+        average_strands, device: as for `predict_windows`.
+    """
+    with torch.inference_mode():
+        bases = torch.from_numpy(codes).to(device)
+        logits = mean_of_strands(network, bases) if average_strands else network(bases)
+        predicted: np.ndarray = logits.float().cpu().numpy()
+    return predicted
