@@ -61,10 +61,6 @@ def test_a_run_folder(run):
     assert 0 <= float(epochs[0]["train/data_wait_share"]) < 1
     assert result["task_set"] == "19 of 21 tasks with >= 1% positives in train"
     assert result["valid_prior_perplexity"] > 1
-    for name in ("auroc", "ap", "f1", "skill", "prior_perplexity"):
-        assert result[f"valid_{name}"] == pytest.approx(float(epochs[best][f"valid/{name}"])), name
-    assert result["tokens_per_window"] == 20  # 60 bp in words of three
-    assert result["tokens_per_second"] == pytest.approx(20 * result["windows_per_second"])
 
 
 def test_the_same_seed_gives_the_same_run(run, small_file, tmp_path):
@@ -305,8 +301,6 @@ def test_early_stopping_and_no_last_checkpoint(small_file, tmp_path):
     (folder,) = run_folders(tmp_path)
     result = json.loads((folder / "training.json").read_text())
     assert (result["epochs"], result["best_epoch"]) == (3, 1)
-    epochs = [row for row in rows_of(folder / "metrics.csv", ",") if row["valid/auroc"]]
-    assert result["valid_auroc"] == pytest.approx(float(epochs[0]["valid/auroc"]))
     assert not (folder / "checkpoints" / "last.ckpt").exists()
 
 

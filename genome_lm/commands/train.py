@@ -21,6 +21,7 @@ from genome_lm.allocator import keep_freed_memory
 from genome_lm.atomic import write_text
 from genome_lm.build import datamodule_from, dataset_from, module_from, network_with_weights
 from genome_lm.callbacks.averaged_weights import AveragedWeights
+from genome_lm.callbacks.epoch_figures import EpochFigures
 from genome_lm.callbacks.epoch_report import EpochReport
 from genome_lm.callbacks.finite_loss import FiniteLoss
 from genome_lm.checkpoint import VERSION, Description, read_checkpoint
@@ -45,18 +46,27 @@ MONITOR = "valid/perplexity"
 class TrainResult:
     """What a finished run says of itself; also written to `training.json`.
 
-    Perplexities run over the tasks named by `task_set`; `seconds` is the wall time of the whole fit.
+    Perplexities run over the tasks named by `task_set`; `seconds` is the wall time of the whole fit. What is
+    called valid is of the best epoch, the one in `best_checkpoint`; None where no task defines it. The AUROC
+    and AP are from histograms, the F1 is at each task's best threshold there: optimistic. Windows and tokens
+    per second are of the training loop, over all epochs.
     """
 
     model: str
     valid_perplexity: float
     valid_prior_perplexity: float
+    valid_skill: float
+    valid_auroc: float | None
+    valid_ap: float | None
+    valid_f1: float | None
     task_set: str
     parameters: int
     epochs: int
     best_epoch: int
     seconds: float
     windows_per_second: float
+    tokens_per_window: int
+    tokens_per_second: float
     data_wait_share: float
     seed: int
     dataset_checksum: str
@@ -115,9 +125,11 @@ def _train(config: TrainConfig, run_dir: Path, interactive: bool, origin: Proven
         enable_version_counter=False,
     )
     report = EpochReport(description.task_set)
+    figures = EpochFigures()
     callbacks: list[L.Callback] = [
         FiniteLoss(config.trainer.log_every_n_steps),
         report,
+        figures,
         checkpoints,
     ]
     if config.callbacks.ema_decay:
@@ -153,7 +165,7 @@ def _train(config: TrainConfig, run_dir: Path, interactive: bool, origin: Proven
         _fit(trainer, module, datamodule, config.ckpt_path)
         seconds = time.perf_counter() - started
         result = _result(
-            config, run_dir, description, checkpoints, report, parameters, seconds, trainer, origin
+            config, run_dir, description, checkpoints, report, figures, module, seconds, trainer, origin
         )
         log_result(loggers, asdict(result))
         failed = False
@@ -303,7 +315,8 @@ def _result(
     description: Description,
     checkpoints: ModelCheckpoint,
     report: EpochReport,
-    parameters: int,
+    figures: EpochFigures,
+    module: MultitaskModule,
     seconds: float,
     trainer: L.Trainer,
     origin: Provenance,
@@ -315,16 +328,25 @@ def _result(
             "raise trainer.max_time or trainer.max_epochs"
         )
     epoch = torch.load(checkpoints.best_model_path, map_location="cpu", weights_only=True)["epoch"]
+    valid = figures.by_epoch[int(epoch)]
+    windows_per_second = report.total_windows / report.total_seconds if report.total_seconds else math.nan
+    tokens = module.network.tokens(description.context_bp)
     result = TrainResult(
         model=description.model_name,
         valid_perplexity=float(best),
-        valid_prior_perplexity=float(trainer.callback_metrics["valid/prior_perplexity"]),
+        valid_prior_perplexity=valid["prior_perplexity"],
+        valid_skill=valid["skill"],
+        valid_auroc=_defined(valid["auroc"]),
+        valid_ap=_defined(valid["ap"]),
+        valid_f1=_defined(valid["f1"]),
         task_set=description.task_set,
-        parameters=parameters,
+        parameters=sum(parameter.numel() for parameter in module.parameters()),
         epochs=trainer.current_epoch,
         best_epoch=int(epoch) + 1,
         seconds=seconds,
-        windows_per_second=report.total_windows / report.total_seconds if report.total_seconds else math.nan,
+        windows_per_second=windows_per_second,
+        tokens_per_window=tokens,
+        tokens_per_second=windows_per_second * tokens,
         data_wait_share=report.total_waited / report.total_seconds if report.total_seconds else math.nan,
         seed=config.seed,
         dataset_checksum=str(description.dataset["checksum"]),
@@ -347,3 +369,7 @@ def _result(
     )
     _say("        %s", checkpoints.best_model_path)
     return result
+
+
+def _defined(value: float) -> float | None:
+    return None if math.isnan(value) else value
