@@ -6,7 +6,8 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
@@ -18,11 +19,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genome_lm import __version__
-from genome_lm.config import EvaluateConfig, PrepareConfig, TrainConfig
+from genome_lm.config import EvaluateConfig, PredictConfig, PrepareConfig, TrainConfig
 from genome_lm.config_errors import explain, refuse_added_keys
 from genome_lm.config_files import config_dir
 from genome_lm.errors import UserError
-from genome_lm.sweep import ERROR_FILE, SweepTable
+from genome_lm.leaderboard.training import ERROR_FILE
+from genome_lm.sweep import SweepTable
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +37,19 @@ How much of many chromatin experiments does the DNA sequence alone explain?
 commands
   train      train a model on the embedded dataset or your own
   evaluate   score a checkpoint per task against the k-mer logistic regression
+  compare    rank runs by validation, with the test figures of the best one
   prepare    make a dataset file from a FASTA and peak files
+  predict    write a checkpoint's probabilities and calls for sequences of your own
 
 `genome-lm COMMAND --help` shows what each can be told, with examples."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The `genome-lm` command: dispatches to `train`, `evaluate` and `prepare`."""
+    """The `genome-lm` command: dispatches to the commands in `_JOBS`, and to `compare`."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments and arguments[0] == "compare":
+        _compare(arguments[1:])
+        return
     if arguments and arguments[0] in _JOBS:
         _run(arguments[0], arguments[1:])
         return
@@ -50,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="genome-lm", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"genome-lm {__version__}")
-    parser.add_argument("command", choices=list(_JOBS), help=argparse.SUPPRESS)
+    parser.add_argument("command", choices=[*_JOBS, "compare"], help=argparse.SUPPRESS)
     parser.parse_args(arguments or ["--help"])
 
 
@@ -90,10 +97,25 @@ def _prepare(config: DictConfig, run_dir: Path) -> None:
     job(OmegaConf.to_object(config), sys.stderr.isatty())  # type: ignore[arg-type]
 
 
+def _predict(config: DictConfig, run_dir: Path) -> None:
+    from genome_lm.commands.predict import predict as job
+
+    job(OmegaConf.to_object(config), sys.stderr.isatty())  # type: ignore[arg-type]
+
+
+def _compare(arguments: Sequence[str]) -> None:
+    """Rank runs: no configuration, so no Hydra."""
+    from genome_lm.commands.compare import compare as job
+
+    with _mistakes_in_one_line():
+        job(arguments, lambda overrides: _run("evaluate", overrides))
+
+
 _JOBS: dict[str, Callable[[DictConfig, Path], float | None]] = {
     "train": _train,
     "evaluate": _evaluate,
     "prepare": _prepare,
+    "predict": _predict,
 }
 
 
@@ -105,6 +127,7 @@ def _run(command: str, arguments: Sequence[str]) -> None:
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="prepare_schema", node=PrepareConfig)
+    store.store(name="predict_schema", node=PredictConfig)
     # OpenMP threads that wait by spinning stall when another process is busy: training was seen to drop from
     # 2,200 to 220 windows a second. Sleeping costs up to a quarter of the speed on an idle machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -119,21 +142,29 @@ def _run(command: str, arguments: Sequence[str]) -> None:
         return _job(command, config, failures)
 
     SweepTable.failed = 0
+    with _mistakes_in_one_line():
+        try:
+            hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)(task)()
+        except (HydraException, OmegaConfBaseException) as error:
+            _leave(explain(error, command, arguments))
+    if failures:
+        _leave(str(failures[0]))
+    if SweepTable.failed:
+        _leave(f"{SweepTable.failed} of the sweep's jobs failed; each folder says why in {ERROR_FILE}")
+
+
+@contextmanager
+def _mistakes_in_one_line() -> Iterator[None]:
+    """Turn what a user can mend, and Ctrl-C, into one line and an exit code."""
     try:
-        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)(task)()
+        yield
     except UserError as error:
         _leave(str(error))
-    except (HydraException, OmegaConfBaseException) as error:
-        _leave(explain(error, command, arguments))
     except OSError as error:  # such as a full disk; HDF5's carry no file name
         _leave(f"cannot use {error.filename}: {error.strerror}" if error.filename else f"file error: {error}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    if failures:
-        _leave(str(failures[0]))
-    if SweepTable.failed:
-        _leave(f"{SweepTable.failed} of the sweep's jobs failed; each folder says why in {ERROR_FILE}")
 
 
 def _leave(message: str) -> None:

@@ -1,8 +1,6 @@
 """The table at the end of a sweep."""
 
-import json
 import logging
-import math
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,11 +8,12 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from genome_lm.atomic import write_text
+from genome_lm.leaderboard.fields import Damaged
+from genome_lm.leaderboard.training import Training, perplexity_order, read_training
+from genome_lm.tables import to_markdown, to_tsv
 
 logger = logging.getLogger(__name__)
 
-RESULT_FILE = "training.json"
-ERROR_FILE = "error.txt"
 COLUMNS = (
     "job",
     "valid_perplexity",
@@ -45,54 +44,52 @@ class SweepTable(Callback):
         SweepTable.failed = sum(1 for row in rows if row["valid_perplexity"] == "failed")
         if not rows:
             return
-        table = [list(COLUMNS), *([str(row[column]) for column in COLUMNS] for row in rows)]
-        write_text(folder / "sweep.tsv", "".join("\t".join(line) + "\n" for line in table))
-        markdown = _markdown(table)
+        table = [list(COLUMNS), *([row[column] for column in COLUMNS] for row in rows)]
+        write_text(folder / "sweep.tsv", to_tsv(table))
+        markdown = to_markdown(table, left=(COLUMNS.index("job"), COLUMNS.index("model"), len(COLUMNS) - 1))
         task_sets = sorted({row["task_set"] for row in rows if row["task_set"]})
         note = f"Validation perplexity over {'; '.join(task_sets)}."
-        write_text(folder / "sweep.md", f"{markdown}\n{note}\n")
-        logger.info("\n%s\n%s\n%s", markdown, note, folder / "sweep.tsv")
+        write_text(folder / "sweep.md", f"{markdown}\n\n{note}\n")
+        logger.info("\n%s\n\n%s\n%s", markdown, note, folder / "sweep.tsv")
 
 
-def sweep_rows(folder: Path) -> list[dict[str, Any]]:
-    """One row a job folder in `folder` that finished or failed, ranked; values as they are shown."""
-    ranked = []
+def sweep_rows(folder: Path) -> list[dict[str, str]]:
+    """One row a job folder in `folder` that finished or failed, ranked; values as they are shown.
+
+    Jobs are listed with what they were told and need not have the same data or tasks, unlike the runs of a
+    leaderboard.
+    """
+    jobs = []
     for job in folder.iterdir():
         overrides_file = job / ".hydra" / "overrides.yaml"
         if not overrides_file.is_file():
             continue
         overrides = " ".join(str(each) for each in OmegaConf.load(overrides_file))
-        row: dict[str, Any] = dict.fromkeys(COLUMNS, "") | {
-            "job": job.name,
-            "overrides": overrides,
-            "task_set": "",
-        }
-        score = math.inf
-        if (job / RESULT_FILE).is_file():
-            result = json.loads((job / RESULT_FILE).read_text(encoding="utf-8"))
-            score = result["valid_perplexity"]
-            row |= {
-                "valid_perplexity": f"{score:.5f}",
-                "prior": f"{result['valid_prior_perplexity']:.5f}",
-                "model": result["model"],
-                "parameters": result["parameters"],
-                "epochs": result["epochs"],
-                "best_epoch": result["best_epoch"],
-                "minutes": f"{result['seconds'] / 60:.1f}",
-                "windows_per_second": f"{result['windows_per_second']:.0f}",
-                "task_set": result["task_set"],
-            }
-        else:
-            row["valid_perplexity"] = "failed"
-        ranked.append((score, job.name, row))
-    return [row for _, _, row in sorted(ranked, key=lambda entry: entry[:2])]
+        try:
+            training = read_training(job)
+        except Damaged:
+            training = None
+        score = perplexity_order(training.valid_perplexity if training else None)
+        jobs.append((training is None, score, job.name, _row(job.name, overrides, training)))
+    return [row for *_, row in sorted(jobs, key=lambda entry: entry[:3])]
 
 
-def _markdown(table: list[list[str]]) -> str:
-    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
-        for line in table
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
+def _row(job: str, overrides: str, training: Training | None) -> dict[str, str]:
+    row = dict.fromkeys([*COLUMNS, "task_set"], "") | {"job": job, "overrides": overrides}
+    if training is None:
+        return row | {"valid_perplexity": "failed"}
+    return row | {
+        "valid_perplexity": _shown(training.valid_perplexity, 5),
+        "prior": _shown(training.valid_prior_perplexity, 5),
+        "model": training.model,
+        "parameters": str(training.parameters),
+        "epochs": str(training.epochs),
+        "best_epoch": str(training.best_epoch),
+        "minutes": _shown(None if training.seconds is None else training.seconds / 60, 1),
+        "windows_per_second": _shown(training.windows_per_second, 0),
+        "task_set": training.task_set,
+    }
+
+
+def _shown(value: float | None, digits: int) -> str:
+    return "nan" if value is None else f"{value:.{digits}f}"

@@ -23,6 +23,7 @@ ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "naming": set(),
     "runs": {"errors"},
+    "tables": set(),
     "encoders": {"encoders", "errors"},
     "heads": {"choices", "errors"},
     "tokenizers": {"dna", "errors"},
@@ -34,7 +35,10 @@ ARROWS: dict[str, set[str]] = {
     "module": {"choices", "dataset.datamodule", "errors", "metrics", "network"},
     "checkpoint": {"errors"},
     "callbacks": {"errors"},
-    "evaluation": {"evaluation", "choices", "dataset", "metrics", "network", "atomic", "errors"},
+    "evaluation": {"evaluation", "choices", "dataset", "metrics", "network", "atomic", "errors", "tables"},
+    "prediction": {
+        "choices", "dataset", "dna", "errors", "evaluation", "network", "prediction",
+    },
     "config": {"choices"},
     "config_errors": {"config_files", "errors"},
     "loggers": {"config", "errors", "tracking"},
@@ -45,13 +49,18 @@ ARROWS: dict[str, set[str]] = {
         "network", "tokenizers",
     },
     "report": {"atomic", "errors", "report"},
-    "sweep": {"atomic"},
+    "leaderboard": {"atomic", "errors", "leaderboard", "provenance", "report", "runs", "tables"},
+    "sweep": {"atomic", "leaderboard", "tables"},
     "commands": {
         "", "allocator", "atomic", "baseline", "build", "callbacks", "checkpoint", "choices", "commands",
         "config", "dataset", "dataset.datamodule", "errors", "evaluation", "loggers", "module", "naming",
-        "provenance", "runs",
+        "network", "prediction", "provenance", "runs",
     },
-    "cli": {"", "commands", "config", "config_errors", "config_files", "errors", "provenance", "sweep"},
+    "commands.compare": {"errors", "leaderboard"},  # no torch: it compares fifty runs in a second
+    "cli": {
+        "", "commands", "commands.compare", "config", "config_errors", "config_files", "errors", "leaderboard",
+        "provenance", "sweep",
+    },
 }  # fmt: skip
 
 # Who may import these at all; everybody may import NumPy.
@@ -64,18 +73,21 @@ OUTSIDE: dict[str, set[str]] = {
     "torchmetrics": {"metrics"},
     "torch": {
         "baseline", "build", "callbacks", "checkpoint", "commands", "dataset.datamodule", "encoders",
-        "evaluation", "heads", "metrics", "module", "network", "tokenizers", "tracking",
+        "evaluation", "heads", "metrics", "module", "network", "prediction", "tokenizers", "tracking",
     },
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
     "matplotlib": set(),
     "altair": {"report"},
     "vl_convert": {"report"},
     "jinja2": {"report"},
-    "h5py": {"dataset", "baseline", "evaluation"},
+    "h5py": {"dataset", "baseline", "evaluation", "prediction"},
 }  # fmt: skip
 
 # Imported when the command line answers --help; nothing here may load a heavy package.
-LIGHT = ("cli", "config", "config_errors", "config_files", "choices", "errors", "sweep", "atomic")
+LIGHT = (
+    "cli", "config", "config_errors", "config_files", "choices", "errors", "sweep", "atomic", "tables",
+    "leaderboard.fields", "leaderboard.training",
+)  # fmt: skip
 HEAVY = {"torch", "lightning", "numpy", "h5py", "wandb", "torchmetrics", "altair", "vl_convert", "jinja2"}
 
 
@@ -162,7 +174,7 @@ def test_what_is_imported_is_declared():
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [name for extra in ("tensorboard",) for name in project["optional-dependencies"][extra]]
     declared = {re.match(r"[\w-]+", line)[0] for line in [*project["dependencies"], *extras]}
-    names = {"hydra": "hydra-core", "vl_convert": "vl-convert-python"}
+    names = {"hydra": "hydra-core", "yaml": "pyyaml", "vl_convert": "vl-convert-python"}
     used = {
         name.partition(".")[0]
         for path in MODULES.values()

@@ -34,7 +34,7 @@ from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.errors import UserError
 from genome_lm.loggers import begin, finish, log_result, loggers_from
 from genome_lm.module import MultitaskModule
-from genome_lm.naming import task_set_name
+from genome_lm.naming import task_ids_sha256, task_set_name
 from genome_lm.provenance import Provenance, provenance
 
 logger = logging.getLogger(__name__)
@@ -60,6 +60,8 @@ class TrainResult:
     valid_ap: float | None
     valid_f1: float | None
     task_set: str
+    n_tasks: int
+    task_ids_sha256: str
     parameters: int
     epochs: int
     best_epoch: int
@@ -220,6 +222,7 @@ def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Descri
             "checksum": dataset.checksum,
             "genome_build": dataset.genome_build,
             "window_bp": dataset.window_bp,
+            "bin_bp": dataset.bin_bp,
         },
         config=settings,
     )
@@ -340,6 +343,8 @@ def _result(
         valid_ap=_defined(valid["ap"]),
         valid_f1=_defined(valid["f1"]),
         task_set=description.task_set,
+        n_tasks=len(description.tasks["id"]),
+        task_ids_sha256=task_ids_sha256(description.tasks["id"]),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         epochs=trainer.current_epoch,
         best_epoch=int(epoch) + 1,

@@ -1,0 +1,87 @@
+"""What a run's config.yaml says of its tasks, its validation windows and its likeness to other runs."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from genome_lm.leaderboard.fields import Damaged, Fields
+
+CONFIG_FILE = "config.yaml"
+
+# What may differ between runs of one configuration: the seed, names and places, and how it is computed.
+INCIDENTAL = {
+    "": {"seed", "run_name", "runs_dir", "logger", "allowed_packages"},
+    "data": {"path", "num_workers", "eval_batch_size"},  # the dataset is compared by its checksum
+    "trainer": {"accelerator", "threads", "keep_freed_memory", "log_every_n_steps", "progress_bar"},
+}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Of a run.
+
+    Attributes:
+        likeness: equal for runs that differ in `INCIDENTAL` settings only.
+        task_choice: decides, with the dataset, on the tasks: equal choices mean equal tasks.
+        min_positive_rate: scored tasks with at least this rate are all the tasks trained on.
+        limit_val_batches: batches validated on; None is all.
+    """
+
+    likeness: str
+    task_choice: str
+    min_positive_rate: float
+    limit_val_batches: int | None
+
+
+def read_configuration(run_dir: Path) -> Configuration:
+    """Read `config.yaml` of a run folder.
+
+    Raises:
+        Damaged: the file cannot be read, or lacks what is needed of it.
+    """
+    try:
+        content = yaml.safe_load((run_dir / CONFIG_FILE).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Damaged(f"{CONFIG_FILE} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise Damaged(f"{CONFIG_FILE} is damaged: no YAML") from error
+    if not isinstance(content, dict):
+        raise Damaged(f"{CONFIG_FILE} is damaged: expected keys and values")
+    fields = Fields(CONFIG_FILE, content)
+    rate = fields.number("data.min_positive_rate", 0, 1)
+    if rate is None:
+        raise Damaged(f"{CONFIG_FILE}: data.min_positive_rate is no number")
+    ids, groups = fields.items("data.tasks.ids"), fields.items("data.tasks.groups")
+    limit = fields.number_if_there("trainer.limit_val_batches", 1)
+    return Configuration(
+        likeness=_canonical(_without_incidentals(content)),
+        # Tasks chosen by id count whatever their rate; the rate then only decides on those of a group.
+        task_choice=_canonical([0.0 if ids and not groups else rate, _sorted(ids), _sorted(groups)]),
+        min_positive_rate=0.0 if ids else rate,
+        limit_val_batches=None if limit is None else int(limit),
+    )
+
+
+def _without_incidentals(content: Mapping[str, Any], section: str = "") -> dict[str, Any]:
+    left_out = INCIDENTAL[section]
+    kept = {key: value for key, value in content.items() if key not in left_out}
+    if not section:
+        for name in INCIDENTAL:
+            if name and isinstance(kept.get(name), Mapping):
+                kept[name] = _without_incidentals(kept[name], name)
+    return kept
+
+
+def _sorted(names: list[Any]) -> list[str]:
+    return sorted({str(name) for name in names})
+
+
+def _canonical(value: object) -> str:
+    try:
+        return json.dumps(value, sort_keys=True, default=str)
+    except (TypeError, ValueError, RecursionError) as error:  # keys of mixed types, or a loop of aliases
+        raise Damaged(f"{CONFIG_FILE} is damaged: not as genome_lm writes it") from error
