@@ -35,7 +35,7 @@ class Description:
         tasks: columns id, cell, target, treatment and group, one entry a task.
         positive_rate: training rate of positives of each task.
         task_set: the tasks in words, such as "374 of 560 tasks with >= 1% positives in train".
-        dataset: path, checksum, genome_build and window_bp of the dataset.
+        dataset: path, checksum, genome_build, window_bp and bin_bp (older checkpoints: not) of the dataset.
         config: the whole resolved configuration of the run.
     """
 

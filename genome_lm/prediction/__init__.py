@@ -1,0 +1,1 @@
+"""Predictions of a checkpoint for sequences of the user's own."""
