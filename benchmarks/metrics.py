@@ -1,6 +1,7 @@
-"""Exact AUROC and average precision for all tasks: this package against torchmetrics and scikit-learn.
+"""Scores of all tasks: this package against torchmetrics and scikit-learn.
 
-    python benchmarks/metrics.py
+    python benchmarks/metrics.py          # AUROC and AP, exact
+    python benchmarks/metrics.py --all    # all scores of each task, exact and streaming
 
 Scores are synthetic but shaped like real ones: positive rates of 0.1 to 20%, logits of a weak predictor in
 float32. Each case runs in a process of its own, so that its peak memory is its own; torchmetrics runs with
@@ -19,9 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import all_metrics
 import numpy as np
+from all_metrics import Scores
 
 SIZES = ((9_091, 374), (8_000, 919))
+SIZES_OF_ALL = ((50_000, 919),)
 
 Pair = tuple[np.ndarray, np.ndarray]
 R = TypeVar("R")
@@ -37,49 +41,49 @@ def synthetic(n_windows: int, n_tasks: int, seed: int = 0) -> Pair:
     return logits, labels
 
 
-def ours(logits: np.ndarray, labels: np.ndarray) -> Pair:
+def ours(logits: np.ndarray, labels: np.ndarray) -> Scores:
     """Both scores, each with a sort of its own."""
     from genome_lm.metrics.ranking import auroc, average_precision
 
-    return auroc(logits, labels), average_precision(logits, labels)
+    return {"AUROC": auroc(logits, labels), "AP": average_precision(logits, labels)}
 
 
-def ours_together(logits: np.ndarray, labels: np.ndarray) -> Pair:
+def ours_together(logits: np.ndarray, labels: np.ndarray) -> Scores:
     """Both scores from one sort."""
     from genome_lm.metrics.ranking import auroc_and_average_precision
 
-    return auroc_and_average_precision(logits, labels)
+    return dict(zip(("AUROC", "AP"), auroc_and_average_precision(logits, labels), strict=True))
 
 
-def with_torchmetrics(logits: np.ndarray, labels: np.ndarray) -> Pair:
+def with_torchmetrics(logits: np.ndarray, labels: np.ndarray) -> Scores:
     """torchmetrics' exact multilabel metrics, as a Lightning module would call them after an epoch."""
     import torch
     from torchmetrics.functional.classification import multilabel_auroc, multilabel_average_precision
 
     scores, target = torch.from_numpy(logits), torch.from_numpy(labels).long()
     tasks = logits.shape[1]
-    return (
-        multilabel_auroc(scores, target, tasks, average="none", thresholds=None).numpy(),
-        multilabel_average_precision(scores, target, tasks, average="none", thresholds=None).numpy(),
-    )
+    return {
+        "AUROC": multilabel_auroc(scores, target, tasks, average="none", thresholds=None).numpy(),
+        "AP": multilabel_average_precision(scores, target, tasks, average="none", thresholds=None).numpy(),
+    }
 
 
-def with_sklearn(logits: np.ndarray, labels: np.ndarray) -> Pair:
+def with_sklearn(logits: np.ndarray, labels: np.ndarray) -> Scores:
     """scikit-learn, task by task."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     columns = range(logits.shape[1])
-    return (
-        np.array([roc_auc_score(labels[:, task], logits[:, task]) for task in columns]),
-        np.array([average_precision_score(labels[:, task], logits[:, task]) for task in columns]),
-    )
+    return {
+        "AUROC": np.array([roc_auc_score(labels[:, task], logits[:, task]) for task in columns]),
+        "AP": np.array([average_precision_score(labels[:, task], logits[:, task]) for task in columns]),
+    }
 
 
 @dataclass(frozen=True)
 class Case:
-    """One way to compute both scores, and torch's threads while it does (0: torch's default)."""
+    """One way to compute scores, and torch's threads while it does (0: torch's default)."""
 
-    function: Callable[[np.ndarray, np.ndarray], Pair]
+    function: Callable[[np.ndarray, np.ndarray], Scores]
     threads: int = 1
 
 
@@ -92,6 +96,12 @@ CASES = {
     TORCHMETRICS: Case(with_torchmetrics),
     "torchmetrics exact, default threads": Case(with_torchmetrics, threads=0),
 }
+CASES_OF_ALL = {
+    "genome_lm, exact": Case(all_metrics.exact),
+    "genome_lm, streaming": Case(all_metrics.streaming),
+    SKLEARN: Case(all_metrics.with_sklearn),
+    TORCHMETRICS: Case(all_metrics.with_torchmetrics),
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ class Result:
     seconds: float
     cpu_seconds: float
     memory: int  # bytes at the peak, above the inputs
-    scores: Pair
+    scores: Scores
 
 
 def peak_bytes() -> int:
@@ -109,9 +119,8 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def measure(name: str, inputs: Path) -> Result:
+def measure(case: Case, inputs: Path) -> Result:
     """Run a case on saved inputs."""
-    case = CASES[name]
     warnings.simplefilter("ignore")  # torchmetrics warns of tasks without positives
     if case.function is with_torchmetrics and case.threads:
         import torch
@@ -145,29 +154,39 @@ def apart(function: Callable[..., R], *arguments: object) -> R:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", nargs=2, type=int, action="append", metavar=("WINDOWS", "TASKS"))
-    parser.add_argument("--only", choices=CASES, action="append", help="cases to run (default: all)")
+    parser.add_argument("--all", action="store_true", help="all scores of each task, exact and streaming")
+    parser.add_argument("--only", choices=[*CASES, *CASES_OF_ALL], action="append", help="cases to run")
     arguments = parser.parse_args()
-    columns = ("windows x tasks", "AUROC and AP by", "seconds", "CPU seconds", "CPU speed-up", "memory")
-    print(f"| {' | '.join(columns)} | difference |")
-    print("|---|---|---:|---:|---:|---:|---:|")
-    for n_windows, n_tasks in arguments.size or SIZES:
+    cases = CASES_OF_ALL if arguments.all else CASES
+    columns = ["windows x tasks", "by", "seconds", "CPU seconds", "CPU speed-up", "memory"]
+    columns += ["AUROC off by", "AP off by"] + (["F1", "others"] if arguments.all else [])
+    print(f"| {' | '.join(columns)} |")
+    print(f"|---|---|{'---:|' * (len(columns) - 2)}")
+    for n_windows, n_tasks in arguments.size or (SIZES_OF_ALL if arguments.all else SIZES):
         results = {}
         with tempfile.TemporaryDirectory() as folder:
             apart(save_inputs, n_windows, n_tasks, Path(folder))
-            for name in arguments.only or CASES:
-                results[name] = apart(measure, name, Path(folder))
+            for name in arguments.only or cases:
+                results[name] = apart(measure, cases[name], Path(folder))
         for name, result in results.items():
-            speedup = difference = ""
-            if TORCHMETRICS in results:
-                speedup = f"{results[TORCHMETRICS].cpu_seconds / result.cpu_seconds:.1f}x"
-            if SKLEARN in results:
-                pairs = zip(result.scores, results[SKLEARN].scores, strict=True)
-                difference = f"{max(np.nanmax(np.abs(ours - exact)) for ours, exact in pairs):.0e}"
-            print(
-                f"| {n_windows:,} x {n_tasks} | {name} | {result.seconds:.2f} | {result.cpu_seconds:.2f} "
-                f"| {speedup} | {result.memory / 2**20:.0f} MiB | {difference} |",
-                flush=True,
-            )
+            row = [f"{n_windows:,} x {n_tasks}", name, *cells(result, results)]
+            print(f"| {' | '.join(row)} |", flush=True)
+
+
+def cells(result: Result, results: dict[str, Result]) -> list[str]:
+    """Time, memory, and the largest differences from scikit-learn over tasks, if that has run."""
+    speedup = ""
+    if TORCHMETRICS in results:
+        speedup = f"{results[TORCHMETRICS].cpu_seconds / result.cpu_seconds:.1f}x"
+    row = [f"{result.seconds:.2f}", f"{result.cpu_seconds:.2f}", speedup, f"{result.memory / 2**20:.0f} MiB"]
+    names = [[name] for name in ("AUROC", "AP", "F1")] + [["cross-entropy", "Brier", "ECE"]]
+    for group in names[: 4 if "F1" in result.scores else 2]:
+        if SKLEARN not in results:
+            row.append("")
+            continue
+        exact = results[SKLEARN].scores
+        row.append(f"{max(np.nanmax(np.abs(result.scores[name] - exact[name])) for name in group):.0e}")
+    return row
 
 
 if __name__ == "__main__":
