@@ -153,5 +153,10 @@ def _checkpoints(summary: Mapping[str, object]) -> list[tuple[str, str]]:
     )
 
 
+def _digest(checkpoint: Mapping[str, object]) -> str:
+    digest = text(checkpoint, "sha256")
+    return f"SHA-256 {digest[:16]}\N{HORIZONTAL ELLIPSIS}" if digest else "no SHA-256 recorded"
+
+
 def _given(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(name, words) for name, words in pairs if words and words != NONE]

@@ -1,9 +1,9 @@
 """Tables of scores: by group, by member, and beside the report of 2016."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from genome_lm.report.answer import counted, interval_of, level_of
-from genome_lm.report.lookup import Pair, number, rows, table, text, whole
+from genome_lm.report.lookup import number, rows, table, text, whole
 from genome_lm.report.section import Cell, Section, Table
 from genome_lm.report.words import (
     NONE,
@@ -13,30 +13,32 @@ from genome_lm.report.words import (
     percent,
     score,
     signed,
+    signed_percent,
     size,
     spanned,
 )
 
-GROUP_HEADER = (
-    "group", "tasks", "won", "F1, model", "F1, baseline", "F1 difference", "AUROC, model", "AP, model",
-    "skill, model", "skill, baseline", "bits, model", "bits, prior",
+F1_HEADER = ("group", "tasks", "won", "F1, model", "F1, baseline", "difference")
+RANKING_HEADER = (
+    "group", "AUROC, model", "AUROC, baseline", "difference", "AP, model", "AP, baseline", "difference",
+)  # fmt: skip
+INFORMATION_HEADER = (
+    "group", "skill, model", "skill, baseline", "difference", "bits, model", "bits, baseline", "bits, prior",
 )  # fmt: skip
 
 
 def group_section(summary: Mapping[str, object]) -> Section:
-    """Scores on test of all tasks and of each group, one table a block length."""
+    """Scores on test of all tasks and of each group, tables by block length."""
     test = table(summary, "test")
     blocks = sorted((name for name in table(test, "intervals") if name.isdigit()), key=int)
-    tables = [_group_table(summary, block) for block in blocks or [""]]
     missing = [] if blocks else ["This evaluation has no bootstrap intervals."]
-    lengths = [f"{size(int(block))} ({_blocks(summary, block)})" for block in blocks]
-    return Section(
-        "groups",
-        "Scores by group",
-        "groups",
-        {"tables": tables, "lengths": lengths, "level": level_of(summary)},
-        missing=missing if test else ["This evaluation has no scores on test."],
-    )
+    content = {
+        "tables": [_group_tables(summary, block) for block in blocks or [""]] if test else [],
+        "lengths": [f"{size(int(block))} ({_blocks(summary, block)})" for block in blocks],
+        "level": level_of(summary),
+    }
+    missing = missing if test else ["This evaluation has no scores on test."]
+    return Section("groups", "Scores by group", "groups", content, missing=missing)
 
 
 def _blocks(summary: Mapping[str, object], block: str) -> str:
@@ -44,40 +46,62 @@ def _blocks(summary: Mapping[str, object], block: str) -> str:
     return f"{count(n)} blocks" if n is not None else "number of blocks not recorded"
 
 
-def _group_table(summary: Mapping[str, object], block: str) -> Table:
+def _group_tables(summary: Mapping[str, object], block: str) -> list[Table]:
     test = table(summary, "test")
-    named = [(group_name(group), table(test, "groups", group)) for group in table(test, "groups")]
-    body = [_group_row(name, figures, block) for name, figures in [("all tasks", test), *named]]
-    resampled = f", {level_of(summary)} intervals from blocks of {size(int(block))}" if block else ""
-    return Table(f"Test, means over tasks{resampled}", GROUP_HEADER, body)
+    sets = {"all tasks": test}
+    sets |= {group_name(group): table(test, "groups", group) for group in table(test, "groups")}
+    resampled = f"; {level_of(summary)} intervals from blocks of {size(int(block))}" if block else ""
+    kinds: tuple[tuple[str, Sequence[str], Callable[[Mapping[str, object], str], list[Cell]]], ...] = (
+        ("Outcomes and F1", F1_HEADER, _outcome_cells),
+        ("Ranking", RANKING_HEADER, _ranking_cells),
+        ("Information", INFORMATION_HEADER, _information_cells),
+    )
+    return [
+        Table(
+            f"{title}, test, means over tasks{resampled}",
+            header,
+            [[Cell(name, heading=True), *cells(figures, block)] for name, figures in sets.items()],
+        )
+        for title, header, cells in kinds
+    ]
 
 
-def _group_row(name: str, figures: Mapping[str, object], block: str) -> list[Cell]:
-    def known(measure: str, predictor: str) -> Pair | None:
-        return interval_of(figures, measure, predictor, block)
-
+def _outcome_cells(figures: Mapping[str, object], block: str) -> list[Cell]:
     n, wins = counted(figures), whole(figures, "wins")
     sure = whole(figures, "significant_wins")
-    won = [counts_spanned(interval_of(figures, "wins", block=block))]
-    won += [f"{count(sure)} significant"] if sure is not None else []
-    cells = [
-        Cell(name, heading=True),
-        Cell(count(whole(figures, "n_tasks"))),
-        Cell(f"{count(wins)} ({percent((wins or 0) / n)})" if n else NONE, "; ".join(filter(None, won))),
-    ]
-    for predictor in ("model", "baseline"):
-        cells.append(Cell(score(number(figures, "f1", predictor)), spanned(known("f1", predictor))))
-    cells.append(
-        Cell(signed(number(figures, "f1", "difference")), spanned(known("f1", "difference"), sign=True))
+    notes = (
+        counts_spanned(interval_of(figures, "wins", block=block)),
+        "" if sure is None else f"{count(sure)} significant",
     )
-    for measure in ("auroc", "ap"):
-        cells.append(Cell(score(number(figures, measure, "model")), spanned(known(measure, "model"))))
-    for predictor in ("model", "baseline"):
-        span = known("skill", predictor)
-        note = f"{percent(span[0], 1)} to {percent(span[1], 1)}" if span else ""
-        cells.append(Cell(percent(number(figures, "skill", predictor), 1), note))
-    cells += [Cell(score(number(figures, "bits", predictor), 4)) for predictor in ("model", "prior")]
-    return cells
+    return [
+        Cell(count(whole(figures, "n_tasks"))),
+        Cell(f"{count(wins)} ({percent((wins or 0) / n)})" if n else NONE, "; ".join(filter(None, notes))),
+        *_compared(figures, "f1", block),
+    ]
+
+
+def _ranking_cells(figures: Mapping[str, object], block: str) -> list[Cell]:
+    return [*_compared(figures, "auroc", block), *_compared(figures, "ap", block)]
+
+
+def _compared(figures: Mapping[str, object], measure: str, block: str) -> list[Cell]:
+    """Cells of the model, the baseline and their difference."""
+    both = [
+        Cell(score(number(figures, measure, name)), spanned(interval_of(figures, measure, name, block)))
+        for name in ("model", "baseline")
+    ]
+    span = spanned(interval_of(figures, measure, "difference", block), sign=True)
+    return [*both, Cell(signed(number(figures, measure, "difference")), span)]
+
+
+def _information_cells(figures: Mapping[str, object], block: str) -> list[Cell]:
+    cells = []
+    for name in ("model", "baseline", "difference"):
+        show = signed_percent if name == "difference" else percent
+        span = interval_of(figures, "skill", name, block)
+        note = f"{show(span[0], 1)} to {show(span[1], 1)}" if span else ""
+        cells.append(Cell(show(number(figures, "skill", name), 1), note))
+    return cells + [Cell(score(number(figures, "bits", name), 4)) for name in ("model", "baseline", "prior")]
 
 
 def context_section(summary: Mapping[str, object]) -> Section | None:

@@ -23,6 +23,11 @@ def percent(share: float | None, digits: int = 0) -> str:
     return NONE if share is None else f"{100 * share:.{digits}f}%".replace("-", MINUS)
 
 
+def signed_percent(share: float | None, digits: int = 0) -> str:
+    """A difference of two shares, in percentage points with its sign."""
+    return NONE if share is None else f"{100 * share:+.{digits}f}".replace("-", MINUS)
+
+
 def count(value: float | None) -> str:
     """A whole number with thousands separated."""
     return NONE if value is None else f"{value:,.0f}".replace("-", MINUS)

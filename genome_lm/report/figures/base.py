@@ -85,13 +85,21 @@ def layers(*charts: alt.Chart) -> alt.LayerChart:
     return alt.LayerChart(layer=list(charts), width="container")
 
 
+def epoch_axis(epochs: Sequence[int]) -> alt.Axis:
+    """Whole epochs only, and every one where there are few."""
+    few = sorted(set(epochs))
+    if len(few) <= 25:
+        return alt.Axis(values=few, format="d", grid=False)
+    return alt.Axis(tickMinStep=1, format="d", grid=False)
+
+
 def agreement(start: float, end: float) -> alt.Chart:
-    """The diagonal on which x and y are equal."""
+    """The diagonal on which x and y are equal, to be drawn under points on a scale from `start` to `end`."""
     corners: list[Row] = [{"x": at, "y": at} for at in (start, end)]
     return (
         alt.Chart(alt.InlineData(values=corners))
         .mark_line(color=css("axis"), strokeDash=[6, 4], strokeWidth=1.5)
-        .encode(x="x:Q", y="y:Q")
+        .encode(x=alt.X("x:Q").scale(zero=False), y=alt.Y("y:Q").scale(zero=False))
     )
 
 

@@ -37,6 +37,8 @@ def positives_rows(bins: Sequence[Mapping[str, object]]) -> list[Row]:
     return found
 
 
+ASPECT = 0.75  # side by side where there is room
+
 POINTING = [
     alt.Tooltip("positives:N", title="positives in train"),
     alt.Tooltip("label:N", title="tasks won"),
@@ -66,8 +68,12 @@ def wins_by_positives(bins: Sequence[Mapping[str, object]], from_positives: int 
     if not rows:
         return None
     base = alt.Chart(data("positives")).encode(x=_bins())
-    share = alt.Y("share:Q", title="share of tasks won by the model", axis=alt.Axis(format="%"))
-    bars = base.mark_bar(color=css("blue"), opacity=0.85).encode(
+    share = alt.Y(
+        "share:Q",
+        title="share of tasks won by the model",
+        axis=alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1]),
+    )
+    bars = base.mark_bar(color=css("blue"), width=alt.RelativeBandSize(band=0.5)).encode(
         y=share.scale(domain=[0, 1.08], nice=False), tooltip=POINTING
     )
     labels = base.mark_text(dy=-8, fontSize=12, color=css("ink")).encode(y=share, text="label:N")
@@ -81,7 +87,9 @@ def wins_by_positives(bins: Sequence[Mapping[str, object]], from_positives: int 
     shares = [f"{percent(number(row['share']))} of those with {row['positives']}" for row in ends]
     if len(rows) > 1:
         words += f" It wins {shares[0]} positives and {shares[1]}."
-    return Figure("wins_by_positives", "Tasks won, by positives", words, layers(bars, half, labels))
+    return Figure(
+        "wins_by_positives", "Tasks won, by positives", words, layers(bars, half, labels), aspect=ASPECT
+    )
 
 
 def difference_by_positives(bins: Sequence[Mapping[str, object]]) -> Figure | None:
@@ -98,13 +106,12 @@ def difference_by_positives(bins: Sequence[Mapping[str, object]]) -> Figure | No
         .encode(y=alt.Y("low:Q", title=title), y2="high:Q")
     )
     points = base.mark_point(filled=True, size=70, opacity=1, color=css("blue")).encode(
-        y=alt.Y("difference:Q", title=title, axis=alt.Axis(format="+.2f")), tooltip=POINTING
+        y=alt.Y("difference:Q", title=title, axis=alt.Axis(format="+.3~f", tickCount=6)), tooltip=POINTING
     )
     best = max(rows, key=lambda row: number(row["difference"]) or 0.0)
     words = (
         f"The mean difference is largest, {signed(number(best['difference']))}, among tasks with "
-        f"{best['positives']} "
-        "train positives."
+        f"{best['positives']} train positives."
     )
     above = [row for row in rows if (low := number(row["low"])) is not None and low > 0]
     if any(row["low"] is not None for row in rows):
@@ -113,4 +120,6 @@ def difference_by_positives(bins: Sequence[Mapping[str, object]]) -> Figure | No
             f"{'has' if len(above) == 1 else 'have'} one wholly above zero."
         )
     drawn = [zero, intervals, points] if any(row["low"] is not None for row in rows) else [zero, points]
-    return Figure("difference_by_positives", "Mean F1 difference, by positives", words, layers(*drawn))
+    return Figure(
+        "difference_by_positives", "Mean F1 difference, by positives", words, layers(*drawn), aspect=ASPECT
+    )

@@ -6,7 +6,7 @@ import altair as alt
 
 from genome_lm.report.figures.base import PREDICTOR_COLOURS, Choice, Figure, Row, agreement, data, layers
 from genome_lm.report.lookup import number, rows, table
-from genome_lm.report.words import count, group_name, percent
+from genome_lm.report.words import group_name, listed, percent
 
 ALL = "all tasks"
 NAMES = {"model": "model", "baseline": "k-mer regression"}
@@ -66,9 +66,9 @@ def reliability_curves(calibration: Mapping[str, object]) -> Figure | None:
         stroke=alt.Stroke("predictor:N", legend=legend).scale(domain=present, range=colours),
         strokeDash=alt.StrokeDash("predictor:N", legend=legend).scale(domain=present, range=dashes),
     )
-    points = base.mark_point(size=60, strokeWidth=1.5).encode(
+    points = base.mark_point(size=60, strokeWidth=1.5, opacity=1).encode(
         stroke=alt.Stroke("predictor:N", legend=legend).scale(domain=present, range=colours),
-        fill=alt.Fill("predictor:N", legend=None).scale(domain=present, range=colours),
+        fill=alt.Fill("predictor:N", legend=legend).scale(domain=present, range=colours),
         fillOpacity=alt.when("datum.many").then(alt.value(1.0)).otherwise(alt.value(0.0)),
         shape=alt.Shape("predictor:N", legend=legend).scale(domain=present, range=shapes),
         tooltip=[
@@ -96,16 +96,15 @@ def _caption(found: list[Row], shown: str) -> str:
         "drawn above "
         "the mean prediction. On the diagonal the two agree; below it the predictor promises too much."
     ]
+    tops = []
     for name in NAMES.values():
         bins = [row for row in found if row["predictor"] == name and row["set"] == shown and row["many"]]
         if bins:
             top = max(bins, key=lambda row: number(row["predicted"]) or 0.0)
-            words.append(
-                f"In the highest bin with at least {FEW_PAIRS} predictions "
-                f"({count(number(top['windows']))} of them, "
-                f"{shown}) the {name} predicts {percent(number(top['predicted']), 1)} and "
-                f"{percent(number(top['observed']), 1)} are positive."
-            )
+            predicted, observed = (percent(number(top[key]), 1) for key in ("predicted", "observed"))
+            tops.append(f"{observed} are positive where the {name} promises {predicted}")
+    if tops:
+        words.append(f"For {shown}, in the highest bins of at least {FEW_PAIRS} predictions, {listed(tops)}.")
     words.append(
         f"Bins with fewer than {FEW_PAIRS} predictions are hollow. Both axes are stretched near zero, "
         "where rare labels "

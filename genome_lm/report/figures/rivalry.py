@@ -116,7 +116,7 @@ def f1_differences(tasks: Sequence[Task]) -> Figure | None:
     )
     points = base.mark_point(size=26, strokeWidth=1.1).encode(
         x=place,
-        y=alt.Y("difference:Q", title="F1 of model minus baseline", axis=alt.Axis(format="+.2f")),
+        y=alt.Y("difference:Q", title="F1 of model minus baseline", axis=alt.Axis(format="+.3~f")),
         tooltip=about_task(*SCORES),
         **by_group(shown_groups([group_name(task.group) for task in tasks]), tested),
     )

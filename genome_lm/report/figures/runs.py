@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from genome_lm.report.figures.base import Figure, Row, data, layers
+from genome_lm.report.figures.base import Figure, Row, data, epoch_axis, layers
 from genome_lm.report.inputs import Epoch
 from genome_lm.report.palette import GROUP_COLOURS, css
 from genome_lm.report.words import score, several
@@ -36,7 +36,7 @@ def validation_curves(curves: Mapping[str, Sequence[Epoch]]) -> Figure | None:
     colours = [css(GROUP_COLOURS[place % n]) for place in range(len(runs))]
     dashes = [DASHES[(place // n + place) % len(DASHES)] for place in range(len(runs))]
     base = alt.Chart(data("runs")).encode(
-        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d", grid=False)).scale(
+        x=alt.X("epoch:Q", title="epoch", axis=epoch_axis([int(str(row["epoch"])) for row in rows])).scale(
             zero=False, nice=False, padding=12
         ),
         y=alt.Y("perplexity:Q", title="validation perplexity").scale(zero=False),

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 
 import altair as alt
 
-from genome_lm.report.figures.base import COLUMNS, Figure, Row, data, layers
+from genome_lm.report.figures.base import Figure, Row, data, epoch_axis, layers
 from genome_lm.report.inputs import Epoch
 from genome_lm.report.palette import css
 from genome_lm.report.words import score
 
 TRAIN, VALID = "model, training", "model, validation"
 PRIOR, BASELINE = "prior, validation", "k-mer regression, validation"
+
+
+NARROW = alt.ExprRef("width < 460 ? 1 : 4")  # columns of the legend; these names are long
 
 
 def curve_rows(epochs: Sequence[Epoch], baseline: float | None) -> list[Row]:
@@ -46,16 +49,16 @@ def training_curves(epochs: Sequence[Epoch], baseline: float | None, best: int |
     colours = alt.Scale(domain=series, range=[looks[name][0] for name in series])
     dashes = alt.Scale(domain=series, range=[looks[name][1] for name in series])
     base = alt.Chart(data("epochs")).encode(
-        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d", grid=False)).scale(
+        x=alt.X("epoch:Q", title="epoch", axis=epoch_axis([epoch.number for epoch in epochs])).scale(
             zero=False, nice=False, padding=12
         ),
         y=alt.Y("perplexity:Q", title="perplexity", axis=alt.Axis(tickCount=6)).scale(zero=False),
     )
     lines = base.mark_line(strokeWidth=2).encode(
         color=alt.Color(
-            "series:N", scale=colours, legend=alt.Legend(columns=COLUMNS, symbolType="stroke", symbolSize=300)
+            "series:N", scale=colours, legend=alt.Legend(columns=NARROW, symbolType="stroke", symbolSize=300)
         ),
-        strokeDash=alt.StrokeDash("series:N", scale=dashes, legend=alt.Legend(columns=COLUMNS)),
+        strokeDash=alt.StrokeDash("series:N", scale=dashes, legend=alt.Legend(columns=NARROW)),
     )
     points = (
         base.transform_filter(alt.FieldOneOfPredicate(field="series", oneOf=[TRAIN, VALID]))
