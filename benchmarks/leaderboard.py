@@ -1,0 +1,105 @@
+"""Seconds of `genome-lm compare` over fifty runs, against a loop that opens every checkpoint.
+
+    python benchmarks/leaderboard.py [RUN_FOLDER]
+
+RUN_FOLDER is an evaluated run (default: the newest below runs/). Fifty copies of it, with other perplexities
+and seeds, are ranked from the shell to the last file: tables, strict JSON and the page with the chosen run's
+report. The rival is what one writes first: `torch.load` of each best.ckpt for its configuration and tasks,
+PyYAML and json for the rest, and a sorted table on the screen. Both must find the same order (checked).
+"""
+
+import argparse
+import json
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+RUNS = 50
+REPEATS = 3
+BAR_SECONDS = 5.0
+
+RIVAL = """
+import json, sys
+from pathlib import Path
+import torch, yaml
+rows = []
+for run in sorted(Path(sys.argv[1]).iterdir()):
+    saved = torch.load(run / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)["genome_lm"]
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    training = json.loads((run / "training.json").read_text())
+    summary = json.loads((run / "evaluation" / "summary.json").read_text())
+    rows.append((training["valid_perplexity"], run.name, saved["model_name"], config["seed"],
+                 len(saved["tasks"]["id"]), summary["valid"]["auroc"]["model"]))
+for row in sorted(rows):
+    print(*row)
+"""
+
+
+def copies(run: Path, folder: Path) -> None:
+    """Write `RUNS` copies of an evaluated run with perplexities and seeds of their own."""
+    training = json.loads((run / "training.json").read_text(encoding="utf-8"))
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    for number in range(RUNS):
+        copy = folder / f"{number:02d}"
+        shutil.copytree(run / "evaluation", copy / "evaluation")
+        shutil.copy(run / "metrics.csv", copy)
+        (copy / "checkpoints").mkdir()
+        (copy / "checkpoints" / "best.ckpt").symlink_to((run / "checkpoints" / "best.ckpt").resolve())
+        perplexity = training["valid_perplexity"] + (number * 37 % RUNS) / 10_000
+        figures = training | {"valid_perplexity": perplexity, "seed": number}
+        (copy / "training.json").write_text(json.dumps(figures), encoding="utf-8")
+        (copy / "config.yaml").write_text(yaml.safe_dump(config | {"seed": number}), encoding="utf-8")
+
+
+def seconds(command: Sequence[str]) -> tuple[float, str]:
+    """Median wall time of a command in a process of its own, and what it printed."""
+    times = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times), done.stdout
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, nargs="?")
+    run = parser.parse_args().run
+    if run is None:
+        evaluated = [
+            *Path("runs").glob("*/evaluation/tasks.tsv"),
+            *Path("runs").glob("*/*/evaluation/tasks.tsv"),
+        ]
+        runs = [path.parents[1] for path in evaluated if (path.parents[1] / "training.json").is_file()]
+        if not runs:
+            parser.error("no evaluated run below runs; train and evaluate one, or give a folder")
+        run = max(runs, key=lambda path: path.stat().st_mtime)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, output = Path(temporary) / "runs", Path(temporary) / "output"
+        copies(run, folder)
+        compare = "from genome_lm.cli import main; main()"
+        ours, table = seconds(
+            [sys.executable, "-c", compare, "compare", str(folder), "--output", str(output)]
+        )
+        theirs, rows = seconds([sys.executable, "-c", RIVAL, str(folder)])
+        order = [row["run"] for row in json.loads((output / "leaderboard.json").read_text())["runs"]]
+        assert order == [line.split()[1] for line in rows.splitlines()]
+        assert re.search(rf"^ +1 +{order[0]} ", table, re.MULTILINE)
+        size = sum(path.stat().st_size for path in folder.rglob("best.ckpt"))
+    print(f"| {RUNS} runs, checkpoints of {size / RUNS / 1e6:.1f} MB | seconds | ours is faster by |")
+    print("|---|---:|---:|")
+    print(f"| genome-lm compare, with tables, JSON and page | {ours:.2f} | 1.0x |")
+    print(f"| loop with torch.load, PyYAML and json, table only | {theirs:.2f} | {theirs / ours:.1f}x |")
+    print(f"bar: under {BAR_SECONDS:g} s: {'met' if ours < BAR_SECONDS else 'MISSED'}")
+
+
+if __name__ == "__main__":
+    main()
