@@ -24,6 +24,7 @@ ARROWS: dict[str, set[str]] = {
     "naming": set(),
     "runs": {"errors"},
     "tables": set(),
+    "threads": set(),
     "encoders": {"encoders", "errors"},
     "heads": {"choices", "errors"},
     "tokenizers": {"dna", "errors"},
@@ -31,11 +32,13 @@ ARROWS: dict[str, set[str]] = {
     "metrics": {"metrics"},
     "dataset": {"", "choices", "dataset", "dna", "atomic", "errors"},
     "dataset.datamodule": {"dataset", "dna", "errors"},
-    "baseline": {"baseline", "choices", "dataset", "metrics", "atomic", "errors"},
+    "baseline": {"baseline", "choices", "dataset", "metrics", "atomic", "errors", "threads"},
     "module": {"choices", "dataset.datamodule", "errors", "metrics", "network"},
     "checkpoint": {"errors"},
     "callbacks": {"errors"},
-    "evaluation": {"evaluation", "choices", "dataset", "metrics", "network", "atomic", "errors", "tables"},
+    "evaluation": {
+        "evaluation", "choices", "dataset", "metrics", "network", "atomic", "errors", "tables", "threads",
+    },
     "prediction": {
         "choices", "dataset", "dna", "errors", "evaluation", "network", "prediction",
     },
@@ -73,7 +76,8 @@ OUTSIDE: dict[str, set[str]] = {
     "torchmetrics": {"metrics"},
     "torch": {
         "baseline", "build", "callbacks", "checkpoint", "commands", "dataset.datamodule", "encoders",
-        "evaluation", "heads", "metrics", "module", "network", "prediction", "tokenizers", "tracking",
+        "evaluation", "heads", "metrics", "module", "network", "prediction", "threads", "tokenizers",
+        "tracking",
     },
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
     "matplotlib": set(),

@@ -94,7 +94,7 @@ def make_design(
 ) -> Design:
     """Place `features`, real [n_rows, n_features], on `device` and diagonalise X^T X.
 
-    `threads` are those of `genome_lm.baseline.products.single_threaded_libraries`.
+    `threads` are those of `genome_lm.threads.single_threaded_libraries`.
 
     X^T X is summed, and its eigenvectors computed, in float64. An eigenvalue below 1e-12 of the largest is
     the rounding error of that sum and marks a null direction.

@@ -14,12 +14,12 @@ from genome_lm.baseline.design import linear_scores, make_design, measure_scalin
 from genome_lm.baseline.kmers import Strands, count_kmers, n_features
 from genome_lm.baseline.logistic import solve_tasks
 from genome_lm.baseline.penalty import DEFAULT_GRID, POSTER_PENALTY, follow_path
-from genome_lm.baseline.products import single_threaded_libraries
 from genome_lm.baseline.result import BaselineFit, ContextComparison
 from genome_lm.choices import PenaltyChoice
 from genome_lm.dataset.format import SPLITS, Dataset
 from genome_lm.errors import UserError
 from genome_lm.metrics.cross_entropy import binary_cross_entropy_per_task
+from genome_lm.threads import single_threaded_libraries
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from genome_lm.baseline.design import Design, Scaling, make_design, measure_scaling
-from genome_lm.baseline.products import single_threaded_libraries
 from genome_lm.baseline.solver import SolverState, initial_state, minimise, state_at
 from genome_lm.errors import UserError
+from genome_lm.threads import single_threaded_libraries
 
 LOGIT_BYTES = 768 * 2**20
 """Bounds the tasks solved together: signs, margins, moves and copies take six times n_rows x n_tasks."""

@@ -1,17 +1,13 @@
 """Work that runs over windows: matrix products, and blocks of rows shared out among threads.
 
-A library's own threads wait for each other in every single operation, and the pools of torch and of numpy's
-BLAS keep a core each while they wait: where other programs wanted the cores too, fits took ten times as long.
-Here each thread takes whole blocks of rows, and every library works in one thread.
+Each thread takes whole blocks of rows, and every library works in one thread: see `genome_lm.threads`.
 """
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 ROWS_PER_BLOCK = 1024
@@ -43,18 +39,3 @@ def map_rows(function: Callable[[slice], Part], n_rows: int, threads: int) -> It
         return
     with ThreadPoolExecutor(threads) as pool:
         yield from pool.map(function, blocks)
-
-
-@contextmanager
-def single_threaded_libraries() -> Iterator[int]:
-    """Keep torch and BLAS to one thread each, then put things back; yields the threads torch had before.
-
-    Those are what `map_rows` may use: torch takes them from OMP_NUM_THREADS or the number of cores.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(limits=1, user_api="blas"):
-            yield threads
-    finally:
-        torch.set_num_threads(threads)

@@ -9,12 +9,12 @@ windows physically repeated. Thresholds and predictions are held fixed.
 from statistics import NormalDist
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from genome_lm.evaluation.block_ranking import repeated_ranking
 from genome_lm.evaluation.block_sums import repeated_sums
 from genome_lm.evaluation.blocks import Blocks
 from genome_lm.metrics.ranking import check_pair
+from genome_lm.threads import single_threaded_libraries
 
 MEASURES = ("f1", "precision", "recall", "auroc", "ap", "cross_entropy", "brier", "ece")
 
@@ -62,8 +62,7 @@ def resample_scores(
     if thresholds.shape != (n_tasks,):
         raise ValueError(f"thresholds {thresholds.shape} must be [n_tasks], here ({n_tasks},)")
     check_weights(n_windows, blocks, weights)
-    # Threads of the BLAS wait for each other at every product, and long where others want the cores.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with single_threaded_libraries():
         sums = repeated_sums(logits, labels, thresholds, blocks, weights)
         auroc, ap = repeated_ranking(logits, labels, blocks, weights)
     scores = sums | {"auroc": auroc, "ap": ap}
