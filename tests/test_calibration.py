@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.calibration import calibration_curve
@@ -42,6 +42,7 @@ def columns(logits: np.ndarray, labels: np.ndarray) -> enumerate:
     return enumerate(zip(sigmoid(logits).T, labels.T, strict=True))
 
 
+@settings(deadline=None)
 @given(pairs())
 def test_brier_score_equals_sklearn(pair):
     brier = brier_score_per_task(*pair)
@@ -52,6 +53,7 @@ def test_brier_score_equals_sklearn(pair):
             assert np.isnan(brier[task])
 
 
+@settings(deadline=None)
 @given(pairs())
 def test_calibration_error_equals_torchmetrics(pair):
     error = expected_calibration_error(*pair)
@@ -75,6 +77,7 @@ def test_a_probability_at_an_edge_belongs_to_the_upper_bin_as_in_torchmetrics(la
     assert math.isclose(found.expected_calibration_error()[0], expected)
 
 
+@settings(deadline=None)
 @given(pairs())
 def test_bins_hold_every_window_and_agree_with_sklearn(pair):
     logits, labels = pair

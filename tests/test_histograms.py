@@ -29,7 +29,7 @@ SCORES = st.one_of(
     st.floats(-30, 30, width=32, allow_subnormal=False),
 )
 N_BINS = st.sampled_from([4, 16, 512])
-quick = settings(max_examples=40)
+quick = settings(max_examples=40, deadline=None)
 
 
 @st.composite
@@ -269,6 +269,18 @@ def test_logits_of_any_precision_in_a_module_of_any_precision(dtype):
     metric = TaskHistograms(1)
     metric.update(below, torch.ones(1, 1))
     assert metric.calls_at(torch.tensor([-2.0])).hits.item() == 0
+
+
+def test_the_value_of_a_batch_leaves_the_sums_whole():
+    """`forward`, as `self.log` of a metric calls it: the batch's own figures, and the batch added."""
+    (first, second), labels = torch.randn(2, 30, 2).sub(2), torch.arange(60).view(30, 2) % 3 == 0
+    metric, whole, alone = (TaskHistograms(2) for _ in range(3))
+    alone.update(second, labels)
+    whole.update(first, labels)
+    whole.update(second, labels)
+    metric(first, labels)
+    torch.testing.assert_close(metric(second, labels), alone.compute())
+    same(metric, whole)
 
 
 def test_reset_starts_anew_even_between_inference_mode_and_training():

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.exceptions import UndefinedMetricWarning
@@ -56,6 +56,7 @@ def columns(scores: np.ndarray, labels: np.ndarray) -> zip:
     return zip(scores.T, labels.T, strict=True)
 
 
+@settings(deadline=None)
 @given(pairs())
 def test_ranking_equals_sklearn(pair):
     expected_auroc = [roc_auc_score(y, x) if both_classes(y) else np.nan for x, y in columns(*pair)]
@@ -104,6 +105,7 @@ def test_constant_scores():
     assert best_f1_thresholds(constant, labels) == -3.0  # to call all is best, at the lowest score itself
 
 
+@settings(deadline=None)
 @given(pairs(), st.randoms(use_true_random=False))
 def test_order_of_windows_does_not_matter(pair, random):
     scores, labels = pair
@@ -115,6 +117,7 @@ def test_order_of_windows_does_not_matter(pair, random):
         )
 
 
+@settings(deadline=None)
 @given(pairs(dtype=np.float64))
 def test_only_the_order_of_scores_matters(pair):
     scores, labels = pair
@@ -200,6 +203,7 @@ def test_thresholds_by_hand(scores, labels, threshold, f1):
     np.testing.assert_allclose(confusion_at(logits, labels, chosen).f1, f1)
 
 
+@settings(deadline=None)
 @given(pairs())
 def test_no_threshold_has_a_higher_f1(pair):
     logits, labels = pair
@@ -229,6 +233,7 @@ def test_threshold_beside_infinite_logits():
     assert confusion_at(logits, labels, best_f1_thresholds(logits, labels)).f1 == 1
 
 
+@settings(deadline=None)
 @given(pairs(), st.floats(-3, 3))
 def test_confusion_equals_sklearn(pair, threshold):
     logits, labels = pair
@@ -271,6 +276,7 @@ def test_thresholds_must_match_the_tasks():
 # Cross-entropy, perplexity, prior
 
 
+@settings(deadline=None)
 @given(pairs())
 def test_cross_entropy_equals_sklearn(pair):
     logits, labels = pair
@@ -301,6 +307,7 @@ def test_perplexity():
     assert math.isnan(perplexity(math.nan))
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.float64, 4, elements=st.floats(0.001, 0.999)))
 def test_prior_is_the_best_constant(rate):
     logits = prior_logits(rate)

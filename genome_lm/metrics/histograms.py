@@ -187,8 +187,8 @@ class TaskHistograms(Metric):
         """
         with self.sync_context(dist_sync_fn=self.dist_sync_fn):
             negatives, positives = self.counts
-            edges = self.edges.to(self.counts.device)
-            return calls_at(negatives, positives, edges, thresholds.to(self.counts.device))
+        device = negatives.device
+        return calls_at(negatives, positives, self.edges.to(device), thresholds.to(device))
 
     def _scores(self) -> TaskScores:
         negatives, positives = self.counts
