@@ -68,6 +68,7 @@ def test_comparing_again_reads_the_same_runs(runs_dir, capsys):
         (("runs", "--output", "runs/sweep/a/config.yaml"), "--output runs/sweep/a/config.yaml is no folder"),
         (("nowhere",), "nowhere does not exist"),
         (("runs", "--exclude", "runs"), "no finished run in runs"),
+        (("runs", "--exclude", "rusn/sweep"), "--exclude rusn/sweep does not exist"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(runs_dir, arguments, message, capsys):

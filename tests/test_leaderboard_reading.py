@@ -225,7 +225,7 @@ def entries(content: object, above: tuple[str, ...] = ()) -> list[tuple[str, ...
     return here + [each for key in content for each in entries(content[key], (*above, key))]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data(), st.sampled_from(sorted(FILES)))
 def test_arbitrary_damage_gives_a_row_a_reason_or_one_line(data, file):
     root = Path(tempfile.mkdtemp())

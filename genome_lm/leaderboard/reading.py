@@ -49,6 +49,9 @@ def read_runs(folders: Sequence[Path], exclude: Sequence[Path] = ()) -> tuple[li
     Raises:
         UserError: a folder does not exist, or there is no finished run.
     """
+    for path in exclude:
+        if not path.exists():
+            raise UserError(f"--exclude {shown(path)} does not exist; give a run or a folder of runs")
     found, skipped = _find(folders, {path.resolve() for path in exclude})
     names = _names(list(found))
     runs = []

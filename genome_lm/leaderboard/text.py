@@ -14,6 +14,12 @@ from genome_lm.tables import to_markdown, to_text, to_tsv
 TERMINAL = 120
 """Characters a line in print."""
 
+SEEDS_NOTE = (
+    "Validation over seeds: mean and standard deviation of runs whose configurations differ in the seed "
+    "only; a seed that was run several times counts once, with its mean."
+)
+SEEDS_TEST_NOTE = "Test over the evaluated seeds of a configuration:"
+
 
 def leaderboard_tsv(board: Leaderboard) -> str:
     """One line a run with all figures at full precision; an unknown one, or one not shown, is empty.
@@ -41,7 +47,7 @@ def leaderboard_markdown(board: Leaderboard) -> str:
         _legend(board),
         "## Test",
         _chosen(board),
-        f"    {_remedy(board)}" if _remedy(board) else "",
+        f"    {board.evaluation_command}" if board.evaluation_command else "",
     ]
     if len(table := cells.test_table(board.rows)) > 1:
         sections.append(to_markdown(table, left=(1,)))
@@ -66,7 +72,7 @@ def leaderboard_print(board: Leaderboard) -> str:
         _fitted(narrow, place=1, left=(1, 2)),
         _wrapped(_legend(board)),
         _wrapped(_chosen(board)),
-        _remedy(board),
+        board.evaluation_command or "",
     ]
     if len(table := cells.test_table(board.rows)) > 1:
         sections.append("Test\n" + _fitted(table, place=1, left=(1,)))
@@ -79,13 +85,6 @@ def leaderboard_print(board: Leaderboard) -> str:
         lines = [f"  {shown(each.path)}: {each.reason}" for each in board.skipped]
         sections.append("Left out\n" + "\n".join(lines))
     return "\n\n".join(section for section in sections if section)
-
-
-SEEDS_NOTE = (
-    "Validation over seeds: mean and standard deviation of runs whose configurations differ in the seed "
-    "only; a seed that was run several times counts once, with its mean."
-)
-SEEDS_TEST_NOTE = "Test over the evaluated seeds of a configuration:"
 
 
 def _scope(board: Leaderboard) -> str:
@@ -128,10 +127,6 @@ def _chosen(board: Leaderboard) -> str:
             f"Brackets are {level:.0%} intervals from resampling blocks of {block / 1000:g} kb of the genome."
         )
     return " ".join(sentences)
-
-
-def _remedy(board: Leaderboard) -> str:
-    return board.evaluation_command or ""
 
 
 def _wrapped(text: str) -> str:
