@@ -84,7 +84,7 @@ def writers(folder: Path, content: Content) -> dict[str, Callable[[Blocks], obje
 
 
 def content_of(saved: Checkpoint, intervals: Intervals, windows: Windows, logits: np.ndarray) -> Content:
-    """All tasks, with thresholds that call a window in twenty, as tuned thresholds do on the embedded data."""
+    """All tasks, with thresholds that call one window in twenty of each."""
     description = saved.description
     tasks = choose_predicted(description.tasks, description.positive_rate, [], [], str(saved.path))
     thresholds = Thresholds(np.quantile(logits.astype(np.float64), 0.95, axis=0), "95th percentile")

@@ -25,7 +25,7 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
 
     Args:
         error: what was raised while composing or reading the configuration.
-        command: `train`, `evaluate` or `prepare`.
+        command: `train`, `evaluate`, `prepare` or `predict`.
         arguments: the command line; its choices of groups decide which keys exist.
     """
     if isinstance(error, OverrideParseException):

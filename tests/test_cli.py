@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.parametrize(
     ("command", "group"),
-    [("train", "model"), ("evaluate", "protocol"), ("prepare", None)],
+    [("train", "model"), ("evaluate", "protocol"), ("prepare", None), ("predict", None)],
 )
 def test_help_shows_groups_keys_and_three_examples(command, group, capsys):
     assert run_command(command, "--help") == 0
@@ -43,7 +43,7 @@ def test_help_of_the_whole(capsys):
             main(arguments)
         assert left.value.code == 0
         shown = capsys.readouterr().out
-        assert all(f"\n  {command} " in shown for command in ("train", "evaluate", "prepare"))
+        assert all(f"\n  {command} " in shown for command in ("train", "evaluate", "prepare", "predict"))
 
 
 def test_version_and_unknown_command(capsys):

@@ -12,13 +12,19 @@ from small_run import TINY, files, run_command
 
 from genome_lm.build import module_from
 from genome_lm.commands.train import describe, train
-from genome_lm.config import EvaluateConfig, Precision, PrepareConfig, TrainConfig
+from genome_lm.config import EvaluateConfig, Precision, PredictConfig, PrepareConfig, TrainConfig
 from genome_lm.config_errors import refuse_added_keys
 from genome_lm.config_files import config_dir
 from genome_lm.dataset.reading import embedded_dataset_path, open_dataset
 from genome_lm.errors import UserError
 
-ROOTS = {"train": TrainConfig, "evaluate": EvaluateConfig, "prepare": PrepareConfig}
+ROOTS = {
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "prepare": PrepareConfig,
+    "predict": PredictConfig,
+}
+MISSING = {"prepare": {"fasta", "manifest", "output", "genome_build"}, "predict": {"fasta", "output"}}
 GROUPS = {"protocol": "evaluate"}  # the others belong to train
 CHOICES = [
     (path.parent.name, path.stem)
@@ -50,7 +56,7 @@ def tiny(small_file) -> TrainConfig:
 @pytest.mark.parametrize("command", ROOTS)
 def test_the_roots_compose(command):
     config = composed(command)
-    missing = {"fasta", "manifest", "output", "genome_build"} if command == "prepare" else set()
+    missing = MISSING.get(command, set())
     assert OmegaConf.missing_keys(config) == missing
     if not missing:
         assert isinstance(OmegaConf.to_object(config), ROOTS[command])
