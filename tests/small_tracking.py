@@ -46,7 +46,6 @@ def write_small_evaluation(run_dir: Path, **changes: Any) -> Path:
         "dataset": {"genome_build": "hg19", "checksum": checksum, "train_windows": 10},
         "protocol": "tuned",
         "bootstrap": {"block_bp": [100000, 500000], "n_blocks": {"100000": 80, "500000": 16}},
-        "checkpoints": [{"name": "best.ckpt"}],
         "valid": figures() | {"groups": {"TF": figures()}},
         "test": figures() | {"groups": {"TF": figures(), "a/b.c": figures()}},
     }

@@ -85,17 +85,10 @@ def test_columns_are_numbers_or_text(run, tmp_path):
     assert outputs.page == folder / "evaluation" / "report.html"
 
 
-@pytest.mark.parametrize(
-    ("changes", "prefix"),
-    [
-        ({}, ""),
-        ({"protocol": "poster"}, "poster/"),
-        ({"checkpoints": [{"name": "a"}, {"name": "b"}]}, "ensemble/"),
-    ],
-)
-def test_another_kind_of_evaluation_has_keys_of_its_own(run, tmp_path, changes, prefix):
+@pytest.mark.parametrize(("protocol", "prefix"), [("tuned", ""), ("poster", "poster/")])
+def test_another_protocol_has_keys_of_its_own(run, tmp_path, protocol, prefix):
     folder = trained_copy(run, tmp_path / "run", evaluated=False)
-    assert read_outputs(folder, write_small_evaluation(folder, **changes)).prefix == prefix
+    assert read_outputs(folder, write_small_evaluation(folder, protocol=protocol)).prefix == prefix
 
 
 def test_an_evaluation_on_other_data_is_refused(run, tmp_path):

@@ -16,7 +16,7 @@ from genome_lm.loggers import loggers_from
 from genome_lm.module import MultitaskModule
 from genome_lm.tracking.evaluation import log_evaluation
 from genome_lm.tracking.record import WandbRecord, read_record, write_record
-from genome_lm.tracking.wandb_run import _mode_after
+from genome_lm.tracking.wandb_run import _mode_after, mode, note_step
 
 OFFLINE = ("logger=wandb", "trainer.max_epochs=1", "logger.project=tests", "logger.tags=[tiny]")
 
@@ -184,7 +184,7 @@ def test_an_evaluation_follows_its_training_until_that_is_uploaded(sweep, tmp_pa
     record = read_record(folder)
     assert isinstance(record, WandbRecord)
     monkeypatch.delenv("WANDB_MODE")
-    monkeypatch.setattr(wandb, "api", SimpleNamespace(api_key="k" * 40))
+    monkeypatch.setattr(wandb, "login", lambda prompt: True)
     assert _mode_after(folder, record) == "offline"
     (part,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     part.with_name(f"{part.name}.synced").touch()  # as `wandb sync` marks it
@@ -204,20 +204,25 @@ def test_a_run_that_fails_is_finished_as_failed(small_file, tmp_path, monkeypatc
     assert read_run(folder).name == folder.name
 
 
-@pytest.mark.parametrize(("key", "mode"), [(None, "offline"), ("k" * 40, "online")])
-def test_it_is_online_only_for_those_logged_in(key, mode, monkeypatch, tmp_path):
+@pytest.mark.parametrize(("logged_in", "mode"), [(False, "offline"), (True, "online")])
+def test_it_is_online_only_for_those_logged_in(logged_in, mode, monkeypatch, tmp_path):
     monkeypatch.delenv("WANDB_MODE")
-    monkeypatch.setattr(wandb, "api", SimpleNamespace(api_key=key))
+    monkeypatch.setattr(wandb, "login", lambda prompt: logged_in)
     config = LoggerConfig(LoggerName.wandb, project="tests")
     csv_logger, wandb_logger = loggers_from(config, tmp_path)
     assert type(csv_logger).__name__ == "CSVLogger"
     assert wandb_logger._wandb_init["mode"] == mode
 
 
+def test_without_an_answer_it_is_offline(monkeypatch, caplog):
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setattr(wandb, "login", refused)
+    assert mode() == "offline"
+    assert "no network" in caplog.text
+
+
 def test_a_record_of_another_run_is_left_alone(tmp_path):
     """Two trainings may not share a folder; note_step would else mix them."""
-    from genome_lm.tracking.wandb_run import note_step
-
     record = WandbRecord("mine", None, "p", "p/runs/mine", None, True, 3, {})
     write_record(tmp_path, record)
     note_step(SimpleNamespace(id="other", step=9), tmp_path)

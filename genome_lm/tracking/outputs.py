@@ -31,7 +31,7 @@ class Outputs:
 def read_outputs(run_dir: Path, evaluation: Path) -> Outputs:
     """Read what is to be logged of `evaluation`, the folder with summary.json and tasks.tsv.
 
-    An evaluation by another protocol, or of several checkpoints together, has keys of its own, so that the
+    An evaluation by another protocol than the tuned one has keys of its own (`poster/test/wins`), so that the
     main figures of the run stay what they are.
 
     Raises:
@@ -47,7 +47,7 @@ def read_outputs(run_dir: Path, evaluation: Path) -> Outputs:
     columns, rows = _table(evaluation / "tasks.tsv")
     page = evaluation / "report.html"
     return Outputs(
-        prefix=_prefix(summary),
+        prefix="" if summary["protocol"] == "tuned" else f"{summary['protocol']}/",
         training=training_figures(training),
         best_epoch=int(training["best_epoch"]),
         figures=evaluation_figures(summary),
@@ -57,11 +57,6 @@ def read_outputs(run_dir: Path, evaluation: Path) -> Outputs:
         pictures={path.stem: path for path in sorted((evaluation / "figures").glob("*.png"))},
         page=page if page.is_file() else None,
     )
-
-
-def _prefix(summary: dict[str, Any]) -> str:
-    protocol = "" if summary["protocol"] == "tuned" else f"{summary['protocol']}/"
-    return protocol + ("ensemble/" if len(summary.get("checkpoints", [])) > 1 else "")
 
 
 def _json(path: Path) -> dict[str, Any]:

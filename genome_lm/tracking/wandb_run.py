@@ -1,5 +1,6 @@
 """One W&B run for a training and its evaluations: settings, axes, best figures, and adding to it later."""
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,8 @@ import wandb
 
 from genome_lm.tracking.outputs import Outputs
 from genome_lm.tracking.record import WandbRecord, read_record, with_next_step, write_record
+
+logger = logging.getLogger(__name__)
 
 Mode = Literal["online", "offline", "disabled", "shared"]
 
@@ -22,11 +25,19 @@ REACH_SECONDS = 60.0
 
 
 def mode() -> Mode:
-    """`WANDB_MODE` where it is set; else online for those who are logged in, and offline for the others."""
+    """`WANDB_MODE` where it is set; else online for those who are logged in, and offline for the others.
+
+    Offline also where the server does not answer or refuses the key: a training is not lost for that.
+    """
     chosen = os.environ.get("WANDB_MODE")
-    if not chosen:
-        return "online" if wandb.api.api_key else "offline"
-    return cast(Mode, chosen)  # wandb.init refuses what it does not know
+    if chosen:
+        return cast(Mode, chosen)  # wandb.init refuses what it does not know
+    try:
+        return "online" if wandb.login(prompt=False) else "offline"
+    except wandb.Error as error:
+        reason = " ".join(str(error).split())
+        logger.warning("W&B does not let us in (%s): logging offline, `wandb sync` uploads later", reason)
+        return "offline"
 
 
 def define_metrics(run: wandb.Run) -> None:
@@ -51,7 +62,7 @@ def remember(run: wandb.Run, run_dir: Path, config: Mapping[str, Any]) -> None:
         entity=entity,
         project=run.project,
         path=path,
-        url=run.url,
+        url=None if run.offline else run.url,
         offline=run.offline,
         next_step=run.step,
         config=dict(config),
