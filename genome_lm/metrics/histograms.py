@@ -16,6 +16,9 @@ from genome_lm.metrics.histogram_scores import (
     calls_at,
 )
 
+BLOCK_ELEMENTS = 2**16
+"""Bins in one block of tasks: the working memory of the scores does not grow with the number of tasks."""
+
 N_ECE_BINS = 15
 UNITS_PER_ONE = 2.0**32
 """Differences of probability and label are summed as whole numbers of this part of 1, in int64."""
@@ -196,20 +199,30 @@ class TaskHistograms(Metric):
         seen = ~self.cross_entropy.isnan()[:, None]
         windows = self.counts.sum((0, 2))
         total = torch.where(windows > 0, windows.double(), torch.nan)
-        ranked = negatives * seen, positives * seen
-        threshold, f1 = best_f1(*ranked, self.edges.to(self.counts.device))
+        edges = self.edges.to(self.counts.device)
+        step = max(1, BLOCK_ELEMENTS // self.n_bins)
+        blocks = zip((negatives * seen).split(step), (positives * seen).split(step), strict=True)
+        ranked = torch.cat([_ranked(*block, edges) for block in blocks], dim=1)
         ece = self.excess.abs().sum(1).double() / UNITS_PER_ONE / total
         return TaskScores(
             windows=windows,
             positives=positives.sum(1),
-            auroc=bounded_auroc(*ranked),
-            average_precision=bounded_average_precision(*ranked),
-            threshold=threshold,
-            f1=f1,
+            auroc=Bounded(*ranked[0:3]),
+            average_precision=Bounded(*ranked[3:6]),
+            threshold=ranked[6],
+            f1=ranked[7],
             cross_entropy=self.cross_entropy.double() / total,
             brier=self.squared_error.double() / total,
             ece=ece.where(seen[:, 0], torch.nan),
         )
+
+
+def _ranked(negatives: Tensor, positives: Tensor, edges: Tensor) -> Tensor:
+    """AUROC and AP (value, low, high), threshold and F1 of a block of tasks, float64 [8, n_tasks]."""
+    auroc = bounded_auroc(negatives, positives)
+    precision = bounded_average_precision(negatives, positives)
+    bounds = [score for each in (auroc, precision) for score in (each.value, each.low, each.high)]
+    return torch.stack([*bounds, *best_f1(negatives, positives, edges)])
 
 
 def _writable(state: Tensor) -> Tensor:
