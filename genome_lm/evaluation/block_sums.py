@@ -34,7 +34,8 @@ def repeated_sums(
         tasks = slice(start, start + step)
         sums = _block_sums(logits[:, tasks], labels[:, tasks], thresholds[tasks], blocks)
         n_some = sums.shape[2]
-        repeated = (weights @ sums.reshape(n_blocks, -1)).reshape(n_resamples, _N_SUMS, n_some)
+        repeated = weights @ sums.reshape(n_blocks, _N_SUMS * n_some)
+        repeated = repeated.reshape(n_resamples, _N_SUMS, n_some)
         calls, hits, positives, cross_entropy, brier = (repeated[:, row] for row in range(5))
         undefined = np.isnan(thresholds[tasks])
         calls, hits = (np.where(undefined, np.nan, counts) for counts in (calls, hits))

@@ -91,8 +91,8 @@ def paired_f1_test(
     so its squared standard error se^2 is B / (B - 1) sum u^2 over B blocks (the delta method; Davison and
     Hinkley 1997, section 2.7.2). Every resample gets its own d* and se* in the same way, and
     t* = (d* - d) / se* stands in for the unknown distribution of t = d / se (bootstrap-t: Efron and
-    Tibshirani 1993, chapter 12). Over n defined resamples p = (1 + #{|t*| >= |t|}) / (n + 1). The interval is d
-    plus and minus se times the quantile of |t*| (the symmetric form, of smaller error: Hall 1988, J. Royal
+    Tibshirani 1993, chapter 12). Over n defined resamples p = (1 + #{|t*| >= |t|}) / (n + 1). The interval is
+    d plus and minus se times the quantile of |t*| (the symmetric form, of smaller error: Hall 1988, J. Royal
     Statistical Society B 50:35), clipped to -1 and 1: it leaves out 0 where p <= 1 - level, and only there.
 
     - Both predictors have the same hits and sizes in every block: the difference is 0, the interval 0 to 0,
