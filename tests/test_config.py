@@ -193,7 +193,7 @@ def test_values_out_of_range_are_refused_before_anything_is_written(key, value, 
     else:
         setattr(part, name, value)
     with pytest.raises(UserError, match=re.escape(answer)) as error:
-        train(config, tmp_path / "run", interactive=False)
+        train(config, tmp_path / "run", interactive=False, command="genome-lm train")
     assert len(str(error.value).splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 

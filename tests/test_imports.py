@@ -57,7 +57,7 @@ ARROWS: dict[str, set[str]] = {
     "commands": {
         "", "allocator", "atomic", "baseline", "build", "callbacks", "checkpoint", "choices", "commands",
         "config", "dataset", "dataset.datamodule", "errors", "evaluation", "loggers", "module", "naming",
-        "network", "prediction", "provenance", "runs",
+        "network", "prediction", "provenance", "runs", "tracking",
     },
     "commands.compare": {"errors", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
