@@ -71,6 +71,8 @@ def leaderboard_sections(
 
 def evaluate_command(leaderboard: Mapping[str, object]) -> str:
     """The command that evaluates the chosen run; empty if none is chosen."""
+    if named := text(leaderboard, "evaluate"):
+        return named
     run = _chosen(leaderboard)
     if run is None or not text(run, "path"):
         return ""

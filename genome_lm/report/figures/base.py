@@ -40,6 +40,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 
 CONFIG: dict[str, object] = {
     "aria": False,  # the figure as a whole has a text alternative; a label on each of 900 points helps nobody
+    "mark": {"aria": False},
     "font": FONT,
     "view": {"stroke": None},
     "autosize": {"type": "fit-x", "contains": "padding"},

@@ -86,13 +86,14 @@ def _caption(epochs: Sequence[Epoch], baseline: float | None, best: int | None) 
     if validated:
         (first, begin), (last, end) = validated[0], min(validated, key=lambda pair: pair[1])
         kept = f"; the checkpoint of epoch {best} was kept" if best is not None else ""
+        final, value = validated[-1]
+        later = f", and {score(value, 4)} in the last, {final}" if final != first else ""
         if first == last:
-            words.append(f"Validation perplexity is lowest in epoch {first}, {score(end, 4)}{kept}.")
+            words.append(f"Validation perplexity is lowest in epoch {first}, {score(end, 4)}{later}{kept}.")
         else:
             words.append(
-                f"Validation perplexity falls from {score(begin, 4)} in epoch {first} to {score(end, 4)} "
-                "in epoch "
-                f"{last}, its lowest{kept}."
+                f"Validation perplexity falls from {score(begin, 4)} in epoch {first} to {score(end, 4)} in "
+                f"epoch {last}, its lowest{kept}."
             )
         prior = next((epoch.prior for epoch in reversed(epochs) if epoch.prior is not None), None)
         beside = {"the constant prior": prior, "the k-mer regression": baseline}

@@ -1,0 +1,173 @@
+"""The figures of the report: what they show, what they say, and their files."""
+
+import re
+import struct
+import xml.etree.ElementTree as ET
+
+import pytest
+from small_report import calibration, small_evaluation, small_summary, small_tasks, write_evaluation
+
+from genome_lm.report.drawing import static_spec, uses, write_figure
+from genome_lm.report.figures.positives import difference_by_positives, positives_rows, wins_by_positives
+from genome_lm.report.figures.published import published_auroc
+from genome_lm.report.figures.reliability import reliability_curves, reliability_rows
+from genome_lm.report.figures.rivalry import difference_of, f1_differences, f1_scatter, scored
+from genome_lm.report.figures.runs import validation_curves
+from genome_lm.report.figures.training import curve_rows, training_curves
+from genome_lm.report.inputs import Epoch, read_inputs, read_tasks
+from genome_lm.report.page import report_page
+from genome_lm.report.palette import COLOURS, OTHERS, css, shown_groups, static
+from genome_lm.report.task_data import task_rows
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tasks")
+    rows = small_tasks(30)
+    write_evaluation(folder, small_summary(rows), rows)
+    return read_tasks(folder / "tasks.tsv")
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast of two colours by WCAG 2.2."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1])
+def test_colours_stand_out(theme):
+    assert contrast("#ffffff", "#000000") == pytest.approx(21)
+    paper = COLOURS["paper"][theme]
+    for name in ("ink", "muted"):
+        assert contrast(COLOURS[name][theme], paper) >= 4.5, name
+    for name in set(COLOURS) - {"paper", "ink", "muted", "grid"}:
+        assert contrast(COLOURS[name][theme], paper) >= 3, name
+
+
+def test_static_colours_replace_every_variable():
+    spec = {"a": [css("blue"), {"b": css("paper")}], "c": "variable", "d": 3}
+    assert static(spec) == {"a": ["#0072b2", {"b": "#ffffff"}], "c": "variable", "d": 3}
+
+
+def test_groups_shown_are_the_largest():
+    names = ["b"] * 3 + ["a"] * 3 + ["c"]
+    assert shown_groups(names) == ["a", "b", "c"]
+    many = shown_groups([f"g{number}" for number in range(40) for _ in range(40 - number)])
+    assert many == ["g0", "g1", "g2", "g3", "g4", "g5", OTHERS]
+
+
+def test_every_figure_becomes_wellformed_files(tmp_path):
+    page = report_page(read_inputs(*small_evaluation(tmp_path, 12)))
+    assert len(page.figures()) == 8
+    for figure in page.figures():
+        write_figure(figure, page.datasets, tmp_path)
+        drawing = (tmp_path / f"{figure.name}.svg").read_text(encoding="utf-8")
+        root = ET.fromstring(drawing)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert "var(" not in drawing, "a file on its own knows no variables"
+        assert figure.title in "".join(root.itertext())
+        written = (tmp_path / f"{figure.name}.png").read_bytes()
+        assert written.startswith(b"\x89PNG\r\n\x1a\n")
+        width, height = struct.unpack(">II", written[16:24])
+        assert abs(width - 2 * float(root.attrib["width"])) <= 2
+        assert height > 400
+
+
+def test_one_point_a_task_with_both_scores(tasks, tmp_path):
+    figure = f1_scatter(tasks)
+    write_figure(figure, {"tasks": task_rows(tasks)}, tmp_path)
+    drawing = (tmp_path / f"{figure.name}.svg").read_text()
+    (points,) = re.findall(r'<g class="mark-symbol role-mark[^"]*"[^>]*>(.*?)</g>', drawing, re.DOTALL)
+    assert points.count("<path") == len(scored(tasks)) == 29
+    sure = sum(bool(task.significance) for task in tasks)
+    assert points.count('fill-opacity="0.8"') == sure
+    assert points.count('fill-opacity="0"') == 29 - sure
+
+
+def test_captions_say_what_is_found(tasks):
+    above = sum(difference_of(task) > 0 for task in scored(tasks))
+    caption = f1_scatter(tasks).caption
+    assert f"{above} tasks lie above" in caption
+    assert f"{29 - above} tasks below" in caption
+    best = max(scored(tasks), key=difference_of)
+    assert f"to {difference_of(best):+.3f} ({best.target} in {best.cell})" in f1_differences(tasks).caption
+    few = sum(task.few for task in scored(tasks))
+    assert f"the {few} tasks with fewer than 30 positives" in f1_differences(tasks).caption
+
+
+def test_training_curves():
+    epochs = [Epoch(1, 1.21, 1.23, 1.24), Epoch(2, 1.19, None, None), Epoch(3, 1.18, 1.225, 1.24)]
+    rows = curve_rows(epochs, 1.2187)
+    assert [row["perplexity"] for row in rows if row["series"] == "model, validation"] == [1.23, 1.225]
+    assert sum(row["perplexity"] == 1.2187 for row in rows) == 3
+    caption = training_curves(epochs, 1.2187, 3).caption
+    assert "from 1.2300 in epoch 1 to 1.2250 in epoch 3" in caption
+    assert "prior has 1.2400 and the k-mer regression has 1.2187" in caption
+    assert training_curves([], 1.2187, None) is None
+    worse = training_curves([Epoch(1, None, 1.2, None), Epoch(2, None, 1.3, None)], None, None)
+    assert worse.caption == "Validation perplexity is lowest in epoch 1, 1.2000, and 1.3000 in the last, 2."
+
+
+def test_published_scores(tasks):
+    both = [task for task in scored(tasks) if task.get("reference_danq_auroc") is not None]
+    mine = sum(task.values["test_auroc_model"] for task in both) / len(both)
+    caption = published_auroc(tasks, "danq").caption
+    assert f"{len(both)} tasks have a published value. Their mean AUROC is {mine:.3f} here" in caption
+    assert published_auroc([task for task in tasks if task not in both], "danq") is None
+
+
+def test_calibration_is_of_one_set_at_a_time():
+    bins = calibration(("tf", "histone"))
+    rows = reliability_rows(bins)
+    assert len(rows) == 2 * (6 + 6 + 5), "model and baseline; two sets with six bins, one with five"
+    assert {row["set"] for row in rows} == {"all tasks", "transcription factors", "histone marks"}
+    figure = reliability_curves(bins)
+    assert figure.choice.options[0] == "all tasks"
+    assert "42.7% are positive where the model promises 45.0%" in figure.caption
+    assert reliability_curves({"model": {"all": [{"predicted": None, "observed": 0.1}]}}) is None
+
+
+def test_bins_of_positives():
+    ends = ((300, 999), (1000, 1999), (2000, None))
+    outcomes = ((1, 1, 2), (0, 0, 0), (3, 0, 1))
+    means = ((-0.01, [-0.03, 0.01]), (None, None), (0.04, [0.01, 0.06]))
+    bins = [
+        {
+            "low": low,
+            "high": high,
+            "wins": wins,
+            "ties": ties,
+            "losses": losses,
+            "f1_difference": f1,
+            "interval": span,
+        }
+        for (low, high), (wins, ties, losses), (f1, span) in zip(ends, outcomes, means, strict=True)
+    ]
+    first, last = positives_rows(bins)
+    assert (first["label"], first["share"]) == ("1 of 4", 0.25)
+    assert last["positives"] == "2,000 or more"
+    assert "From 2,000 train positives on" in wins_by_positives(bins, 2000).caption
+    assert "There is no number" in wins_by_positives(bins, None).caption
+    assert "1 of 2 bins has one wholly above zero" in difference_by_positives(bins).caption
+    assert wins_by_positives([], None) is difference_by_positives([]) is None
+
+
+def test_curves_of_many_runs():
+    curves = {f"run {number}": [Epoch(1, None, 1.2 + number / 100, None)] for number in range(28)}
+    figure = validation_curves(curves)
+    assert "1.2000, is that of run 0" in figure.caption
+    assert validation_curves({"empty": [Epoch(1, 1.2, None, None)]}) is None
+
+
+def test_a_chart_holds_no_data_of_its_own(tasks):
+    figure = f1_differences(tasks)
+    assert uses(figure.spec(), "tasks")
+    assert not uses(figure.spec(), "epochs")
+    assert "ENCFF0001" not in str(figure.spec())
+    assert "ENCFF0001" in str(static_spec(figure, {"tasks": task_rows(tasks)}))
