@@ -271,7 +271,7 @@ class PredictingConfig:
 class PredictConfig:
     """Root of `conf/predict.yaml`."""
 
-    ckpt_path: str | None = None  # null: the best checkpoint of the newest run below runs_dir
+    ckpt_path: str | None = None  # also a run folder; null: the newest run below runs_dir
     runs_dir: str = MISSING
     fasta: str = MISSING
     bed: str | None = None  # null: every record of the FASTA

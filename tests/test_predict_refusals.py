@@ -61,6 +61,14 @@ def test_refusals_leave_nothing_behind(checkpoint, tmp_path, monkeypatch, capsys
     assert (tmp_path / "there.tsv").read_text() == "old"
 
 
+def test_a_folder_of_several_runs(checkpoint, tmp_path, capsys):
+    for name in ("a", "b"):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "checkpoints" / "best.ckpt").write_bytes(checkpoint.read_bytes())
+    arguments = (f"ckpt_path={tmp_path}", "fasta=some.fa", f"output={tmp_path}/o.tsv")
+    assert "holds 2 checkpoints, such as" in refused(capsys, *arguments)
+
+
 def test_no_thresholds_to_be_had(checkpoint, tmp_path, capsys):
     """No evaluation, and a dataset that is not the one trained on."""
     fasta = write_fasta(tmp_path / "some.fa", {"a": random_letters(60)})

@@ -16,6 +16,7 @@ from genome_lm.allocator import keep_freed_memory
 from genome_lm.atomic import check_output, replacing
 from genome_lm.build import dataset_from, network_with_weights
 from genome_lm.checkpoint import Checkpoint, read_checkpoint
+from genome_lm.commands.checkpoints import checkpoint_paths
 from genome_lm.commands.device import device_from
 from genome_lm.config import PredictConfig
 from genome_lm.dataset.contents import Dataset
@@ -39,7 +40,7 @@ from genome_lm.prediction.thresholds import (
 )
 from genome_lm.prediction.tsv import write_table
 from genome_lm.prediction.windows import lay_windows
-from genome_lm.runs import newest_checkpoint, run_folder
+from genome_lm.runs import run_folder
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ def predict(config: PredictConfig, interactive: bool) -> None:
     keep_freed_memory()
     if config.predict.threads is not None:
         torch.set_num_threads(config.predict.threads)
-    path = Path(config.ckpt_path) if config.ckpt_path else newest_checkpoint(Path(config.runs_dir))
+    path = _checkpoint(config)
     saved = read_checkpoint(path)
     description = saved.description
     tasks = choose_predicted(
@@ -138,6 +139,16 @@ def _check_settings(config: PredictConfig, output: Path, inputs: list[Path]) -> 
         raise UserError(f"predict.batch_size is {config.predict.batch_size}; expected at least 1")
     if config.predict.threads is not None and config.predict.threads < 1:
         raise UserError(f"predict.threads is {config.predict.threads}; expected at least 1, or null")
+
+
+def _checkpoint(config: PredictConfig) -> Path:
+    paths = checkpoint_paths(config.ckpt_path, Path(config.runs_dir))
+    if len(paths) > 1:
+        raise UserError(
+            f"ckpt_path {config.ckpt_path} holds {len(paths)} checkpoints, such as {paths[0]}; "
+            "predict takes one"
+        )
+    return paths[0]
 
 
 def _thresholds(config: PredictConfig, model: _Model, tasks: PredictedTasks) -> tuple[Thresholds, int | None]:
@@ -265,7 +276,7 @@ def _announce(content: Content) -> None:
 def _report(output: Path, content: Content, tally: Tally, rows: int, seconds: float) -> None:
     if tally.padded:
         logger.info(
-            "            %s beyond an end of %s sequence and filled up with N",
+            "            %s beyond an end of %s sequence, filled up with N",
             "1 window reaches" if tally.padded == 1 else f"{tally.padded:,} windows reach",
             "its" if tally.padded == 1 else "their",
         )

@@ -1,5 +1,6 @@
 """FASTA: plain, gzip or bgzip, in blocks; letters are checked against IUPAC."""
 
+import mmap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -128,7 +129,7 @@ def read_fasta(
             if codes is not None:
                 yield name, _complete(path, name, codes, filled)
             name, filled = record, 0
-            codes = np.empty(lengths[name], dtype=np.uint8) if name in lengths else None
+            codes = _own_memory(lengths[name]) if name in lengths else None
         elif codes is not None:
             part = np.frombuffer(letters.translate(_CODES, b"\r\n"), dtype=np.uint8)
             if filled + len(part) <= len(codes):
@@ -136,6 +137,11 @@ def read_fasta(
             filled += len(part)
     if codes is not None:
         yield name, _complete(path, name, codes, filled)
+
+
+def _own_memory(length: int) -> np.ndarray:
+    """uint8 [length] that goes back to the system when dropped, even where malloc keeps what is freed."""
+    return np.frombuffer(mmap.mmap(-1, length), dtype=np.uint8)
 
 
 def _complete(path: Path, name: str, codes: np.ndarray, filled: int) -> np.ndarray:
