@@ -57,12 +57,12 @@ ARROWS: dict[str, set[str]] = {
     "commands": {
         "", "allocator", "atomic", "baseline", "build", "callbacks", "checkpoint", "choices", "commands",
         "config", "dataset", "dataset.datamodule", "errors", "evaluation", "loggers", "module", "naming",
-        "network", "prediction", "provenance", "runs", "tracking",
+        "network", "prediction", "provenance", "report", "runs", "tracking",
     },
     "commands.compare": {"errors", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
-        "", "commands", "commands.compare", "config", "config_errors", "config_files", "errors", "leaderboard",
-        "provenance", "sweep",
+        "", "commands", "commands.compare", "config", "config_errors", "config_files", "errors",
+        "leaderboard", "provenance", "sweep",
     },
 }  # fmt: skip
 
