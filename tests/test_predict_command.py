@@ -205,7 +205,8 @@ def test_a_minus_strand_is_the_reverse_complement(ckpt, tmp_path):
     complement = letters[::-1].translate(str.maketrans("ACGT", "TGCA"))
     fasta = write_fasta(tmp_path / "some.fa", {"a": letters, "b": complement})
     bed = tmp_path / "some.bed"
-    bed.write_text("a\t0\t60\tx\t0\t+\na\t0\t60\tx\t0\t-\nb\t0\t60\tx\t0\t-\nb\t0\t60\n")
+    # Not in the order of the FASTA, but the output is in this one.
+    bed.write_text("b\t0\t60\na\t0\t60\tx\t0\t+\nb\t0\t60\tx\t0\t-\na\t0\t60\tx\t0\t-\n")
     found = {}
     for average in (False, True):
         output = tmp_path / f"{average}.h5"
@@ -214,7 +215,7 @@ def test_a_minus_strand_is_the_reverse_complement(ckpt, tmp_path):
             found[average] = file["probability"][:]
             assert (file["threshold"][:] == 0.5).all()
             np.testing.assert_array_equal(file["call"][:], file["probability"][:] >= 0.5)
-    plus, minus, again_plus, again_minus = found[False]
+    again_minus, plus, again_plus, minus = found[False]
     np.testing.assert_allclose(again_plus, plus, atol=1e-6)
     np.testing.assert_allclose(again_minus, minus, atol=1e-6)
     assert np.abs(plus - minus).max() > 1e-4
