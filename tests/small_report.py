@@ -114,7 +114,7 @@ def figures(rows: Sequence[dict[str, object]]) -> dict[str, object]:
 
 
 def calibration(groups: Sequence[str]) -> dict[str, object]:
-    """Reliability by predictor, of all tasks and each group; the last bin has few windows, for histone none."""
+    """Reliability by predictor, of all tasks and each group; the last bin is nearly empty, or empty."""
     edges = [0.0, 0.01, 0.05, 0.1, 0.3, 0.6, 1.0]
     return {
         name: {
