@@ -227,3 +227,11 @@ def test_a_record_of_another_run_is_left_alone(tmp_path):
     write_record(tmp_path, record)
     note_step(SimpleNamespace(id="other", step=9), tmp_path)
     assert read_record(tmp_path) == record
+
+
+def test_a_disabled_w_and_b_leaves_no_record(small_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert run_command("train", *TINY, *OFFLINE, f"data.path={small_file}", f"runs_dir={tmp_path}") == 0
+    (folder,) = run_folders(tmp_path)
+    assert read_record(folder) is None
+    assert (folder / "training.json").is_file()

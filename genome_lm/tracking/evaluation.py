@@ -30,8 +30,8 @@ def log_evaluation(run_dir: Path, evaluation: Path) -> None:
             from genome_lm.tracking import wandb_run
 
             name = "W&B"
-            wandb_run.add_evaluation(run_dir, record, outputs)
-            logger.info("tracking  added to W&B run %s", record.path)
+            if wandb_run.add_evaluation(run_dir, record, outputs):
+                logger.info("tracking  added to W&B run %s", record.path)
         else:
             from genome_lm.tracking import tensorboard_run
 

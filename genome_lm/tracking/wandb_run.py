@@ -50,11 +50,13 @@ def define_metrics(run: wandb.Run) -> None:
 
 
 def remember(run: wandb.Run, run_dir: Path, config: Mapping[str, Any]) -> None:
-    """Write `tracking.json` for the run that has begun.
+    """Write `tracking.json` for the run that has begun; nothing with `WANDB_MODE=disabled`.
 
     Args:
         config: the run's configuration as it was logged, plain values.
     """
+    if run.disabled:
+        return
     entity = run.entity or None
     path = "/".join(part for part in (entity, run.project, "runs", run.id) if part)
     record = WandbRecord(
@@ -77,7 +79,7 @@ def note_step(run: wandb.Run, run_dir: Path) -> None:
         write_record(run_dir, with_next_step(record, run.step))
 
 
-def add_evaluation(run_dir: Path, record: WandbRecord, outputs: Outputs) -> None:
+def add_evaluation(run_dir: Path, record: WandbRecord, outputs: Outputs) -> bool:
     """Open the run again and add the evaluation: summary figures, the table of tasks, pictures and page.
 
     Offline this writes a second part of the same run. `wandb sync` uploads the parts in the order of their
@@ -85,12 +87,15 @@ def add_evaluation(run_dir: Path, record: WandbRecord, outputs: Outputs) -> None
     training are repeated; the step goes on where the last part ended. Name, group and tags are left as they
     are: they may have been edited in the browser.
 
+    Returns:
+        Whether it was added; not with `WANDB_MODE=disabled`.
+
     Raises:
         Exception: W&B cannot be reached, or refuses.
     """
     chosen = _mode_after(run_dir, record)
     if chosen == "disabled":
-        return
+        return False
     run = wandb.init(
         id=record.id,
         resume="allow",
@@ -121,6 +126,7 @@ def add_evaluation(run_dir: Path, record: WandbRecord, outputs: Outputs) -> None
         failed = False
     finally:
         run.finish(exit_code=int(failed))
+    return True
 
 
 def _media(outputs: Outputs) -> dict[str, Any]:
