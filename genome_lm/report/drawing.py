@@ -13,6 +13,7 @@ from genome_lm.report.figures.base import Figure, Row
 from genome_lm.report.palette import static
 
 WIDTH = 640  # of the static figures, in CSS pixels; PNG files have twice as many
+AXIS = 60  # about what the axis at the left takes of a width
 VEGA_LITE = alt.SCHEMA_VERSION.rpartition(".")[0]  # vl-convert knows versions by major and minor
 
 
@@ -28,7 +29,7 @@ def static_spec(figure: Figure, datasets: Mapping[str, Sequence[Row]]) -> dict[s
     """The figure's Vega-Lite with its data, a fixed width, its title and the light colours."""
     spec = copy.deepcopy(figure.spec())
     height = figure.height if figure.aspect is None else min(figure.height, round(WIDTH * figure.aspect))
-    width = WIDTH if figure.aspect is None else round(height / figure.aspect)
+    width = WIDTH if figure.aspect is None else round(height / figure.aspect) + AXIS
     own = spec.get("datasets")
     named = {name: list(rows) for name, rows in datasets.items() if uses(spec, name)}
     spec |= {

@@ -107,14 +107,13 @@ def _information_cells(figures: Mapping[str, object], block: str) -> list[Cell]:
 def context_section(summary: Mapping[str, object]) -> Section | None:
     """Members of an ensemble, both protocols, and the figures of 2016; None if there is nothing of it."""
     tables = [
-        found
-        for found in (_members(rows(summary, "members")), _protocols(summary), _report(summary))
-        if found is not None
+        found for found in (_members(summary), _protocols(summary), _report(summary)) if found is not None
     ]
     return Section("context", "Beside other figures", "tables", {"tables": tables}) if tables else None
 
 
-def _members(members: Sequence[Mapping[str, object]]) -> Table | None:
+def _members(summary: Mapping[str, object]) -> Table | None:
+    members = rows(summary, "members")
     if len(members) < 2:
         return None
     header = (
@@ -137,12 +136,35 @@ def _members(members: Sequence[Mapping[str, object]]) -> Table | None:
                 Cell(score(number(member, "valid", "perplexity"), 4)),
             ]
         )
+    if spread := table(summary, "spread", "test"):
+        body.append(_spread_row(spread, table(summary, "spread", "valid")))
     note = (
         "Each checkpoint is scored by itself, with thresholds of its own. The spread between them is what "
         "another seed "
         "changes; the intervals above do not contain it."
     )
     return Table("Checkpoints one by one", header, body, note)
+
+
+def _spread_row(test: Mapping[str, object], valid: Mapping[str, object]) -> list[Cell]:
+    """Mean and standard deviation over the members, in the columns of their table."""
+
+    def cell(
+        figures: Mapping[str, object], name: str, digits: int, scale: float = 1.0, unit: str = ""
+    ) -> Cell:
+        mean, deviation = (number(figures, name, key) for key in ("mean", "sd"))
+        shown = NONE if mean is None else f"{score(scale * mean, digits)}{unit}"
+        return Cell(shown, "" if deviation is None else f"sd {score(scale * deviation, digits)}")
+
+    return [
+        Cell("mean", heading=True),
+        Cell(""),
+        cell(test, "wins", 1),
+        *(cell(test, measure, 3) for measure in ("f1", "auroc", "ap")),
+        cell(test, "perplexity", 4),
+        cell(test, "skill", 1, 100, "%"),
+        cell(valid, "perplexity", 4),
+    ]
 
 
 def _protocols(summary: Mapping[str, object]) -> Table | None:
