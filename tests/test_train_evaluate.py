@@ -73,9 +73,11 @@ def test_the_same_seed_gives_the_same_run(run, small_file, tmp_path):
 def test_an_evaluation_folder(evaluated):
     cache = {name for name in files(evaluated) if "baseline_cache" in name}
     assert len(cache) == 2  # the network's context, 60 bp, and 100 bp
-    written = files(evaluated) - cache - {"predictions/baseline_best_context.h5"}
+    figures = {name for name in files(evaluated) if name.startswith("evaluation/figures/")}
+    assert {name.rpartition(".")[2] for name in figures} == {"png", "svg"}
+    written = files(evaluated) - cache - figures - {"predictions/baseline_best_context.h5"}
     assert written == {f"predictions/{name}.h5" for name in RIVALS} | {
-        f"evaluation/{name}" for name in ("tasks.tsv", "summary.json", "summary.md")
+        f"evaluation/{name}" for name in ("tasks.tsv", "summary.json", "summary.md", "report.html")
     }
 
 

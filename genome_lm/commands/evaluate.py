@@ -141,7 +141,7 @@ def evaluate(config: EvaluateConfig) -> float:
     logger.info("%s", evaluation / "tasks.tsv")
     run_dir = run_folder(checkpoint) if len(members) == 1 else folder
     logger.info("%s", write_report(run_dir, evaluation))
-    if config.evaluate.track and protocol is Protocol.tuned and len(members) == 1:
+    if config.evaluate.track:
         log_evaluation(run_dir, evaluation)
     return summary.test.overall.perplexity[MODEL]
 

@@ -2,10 +2,9 @@
 
 import json
 import logging
-import math
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from genome_lm.callbacks.finite_loss import FiniteLoss
 from genome_lm.checkpoint import VERSION, Description, read_checkpoint
 from genome_lm.commands.device import device_from
 from genome_lm.commands.settings import check_settings
+from genome_lm.commands.training_result import TrainResult, training_result
 from genome_lm.config import TrainConfig
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.datamodule import GenomeDataModule
@@ -34,50 +34,12 @@ from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.errors import UserError
 from genome_lm.loggers import begin, finish, log_result, loggers_from
 from genome_lm.module import MultitaskModule
-from genome_lm.naming import task_ids_sha256, task_set_name
+from genome_lm.naming import task_set_name
 from genome_lm.provenance import Provenance, provenance
 
 logger = logging.getLogger(__name__)
 
 MONITOR = "valid/perplexity"
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a finished run says of itself; also written to `training.json`.
-
-    Perplexities run over the tasks named by `task_set`; `seconds` is the wall time of the whole fit. What is
-    called valid is of the best epoch, the one in `best_checkpoint`; None where no task defines it. The AUROC
-    and AP are from histograms, the F1 is at each task's best threshold there: optimistic. Windows and tokens
-    per second are of the training loop, over all epochs.
-    """
-
-    model: str
-    valid_perplexity: float
-    valid_prior_perplexity: float
-    valid_skill: float
-    valid_auroc: float | None
-    valid_ap: float | None
-    valid_f1: float | None
-    task_set: str
-    n_tasks: int
-    task_ids_sha256: str
-    parameters: int
-    epochs: int
-    best_epoch: int
-    seconds: float
-    windows_per_second: float
-    tokens_per_window: int
-    tokens_per_second: float
-    data_wait_share: float
-    seed: int
-    dataset_checksum: str
-    genome_lm_version: str
-    best_checkpoint: str
-    command: str  # these four: see genome_lm.provenance.Provenance
-    started: str
-    code_version: str
-    versions: dict[str, str]
 
 
 def train(config: TrainConfig, run_dir: Path, interactive: bool, command: str) -> TrainResult:
@@ -166,9 +128,18 @@ def _train(config: TrainConfig, run_dir: Path, interactive: bool, origin: Proven
         started = time.perf_counter()
         _fit(trainer, module, datamodule, config.ckpt_path)
         seconds = time.perf_counter() - started
-        result = _result(
-            config, run_dir, description, checkpoints, report, figures, module, seconds, trainer, origin
+        result = training_result(
+            run_dir,
+            trainer,
+            module,
+            checkpoints,
+            report,
+            figures,
+            seed=config.seed,
+            seconds=seconds,
+            origin=origin,
         )
+        _leave(run_dir, result)
         log_result(loggers, asdict(result))
         failed = False
     finally:
@@ -312,56 +283,8 @@ def _announce(
     _say("run     %s", run_dir)
 
 
-def _result(
-    config: TrainConfig,
-    run_dir: Path,
-    description: Description,
-    checkpoints: ModelCheckpoint,
-    report: EpochReport,
-    figures: EpochFigures,
-    module: MultitaskModule,
-    seconds: float,
-    trainer: L.Trainer,
-    origin: Provenance,
-) -> TrainResult:
-    best = checkpoints.best_model_score
-    if best is None:
-        raise UserError(
-            f"the run ended before its first validation and has no checkpoint ({run_dir}); "
-            "raise trainer.max_time or trainer.max_epochs"
-        )
-    epoch = torch.load(checkpoints.best_model_path, map_location="cpu", weights_only=True)["epoch"]
-    valid = figures.by_epoch[int(epoch)]
-    windows_per_second = report.total_windows / report.total_seconds if report.total_seconds else math.nan
-    tokens = module.network.tokens(description.context_bp)
-    result = TrainResult(
-        model=description.model_name,
-        valid_perplexity=float(best),
-        valid_prior_perplexity=valid["prior_perplexity"],
-        valid_skill=valid["skill"],
-        valid_auroc=_defined(valid["auroc"]),
-        valid_ap=_defined(valid["ap"]),
-        valid_f1=_defined(valid["f1"]),
-        task_set=description.task_set,
-        n_tasks=len(description.tasks["id"]),
-        task_ids_sha256=task_ids_sha256(description.tasks["id"]),
-        parameters=sum(parameter.numel() for parameter in module.parameters()),
-        epochs=trainer.current_epoch,
-        best_epoch=int(epoch) + 1,
-        seconds=seconds,
-        windows_per_second=windows_per_second,
-        tokens_per_window=tokens,
-        tokens_per_second=windows_per_second * tokens,
-        data_wait_share=report.total_waited / report.total_seconds if report.total_seconds else math.nan,
-        seed=config.seed,
-        dataset_checksum=str(description.dataset["checksum"]),
-        genome_lm_version=__version__,
-        best_checkpoint=str(Path(checkpoints.best_model_path).relative_to(run_dir.absolute())),
-        command=origin.command,
-        started=origin.started,
-        code_version=origin.code_version,
-        versions=origin.versions,
-    )
+def _leave(run_dir: Path, result: TrainResult) -> None:
+    """Write training.json and say how it went."""
     _write(run_dir / "training.json", json.dumps(asdict(result), indent=2) + "\n")
     _say(
         "done    valid perplexity %.4f, prior %.4f (%s); best of %d epochs: %d; %.1f min",
@@ -370,11 +293,6 @@ def _result(
         result.task_set,
         result.epochs,
         result.best_epoch,
-        seconds / 60,
+        result.seconds / 60,
     )
-    _say("        %s", checkpoints.best_model_path)
-    return result
-
-
-def _defined(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    _say("        %s", run_dir.absolute() / result.best_checkpoint)

@@ -30,7 +30,7 @@ class Figures:
     losses: int
     significant_wins: int | None  # of the wins, those with q <= SIGNIFICANT_Q; None if nothing was tested
     significant_losses: int | None
-    untested: int | None  # tasks with an outcome but without a test: too few blocks bear on the difference
+    untested: int | None  # tasks with an outcome but without a test: hits in too few blocks
     few_valid_positives: int  # tasks with fewer positives in validation than a threshold needs
     f1: dict[str, float]  # and "difference", model minus baseline
     precision: dict[str, float]

@@ -115,8 +115,8 @@ def _uncertainty(summary: Summary) -> str:
         f"Intervals ({settings.level:.0%}) and tests: bootstrap over {blocks[first]} blocks of {first:,} bp "
         f"of the genome, {settings.resamples:,} resamples for means and {settings.test_resamples:,} "
         f"(studentised) for single tasks, whose q are after Benjamini and Hochberg.{again} All is "
-        f"conditional on {CONDITIONAL_ON}. {undefined} On {figures.untested} tasks too few blocks bear on "
-        f"the difference for a test. {figures.few_valid_positives} tasks have fewer than {FEW_POSITIVES} "
+        f"conditional on {CONDITIONAL_ON}. {undefined} {figures.untested} tasks are not tested: too "
+        f"few blocks hold a positive that is found. {figures.few_valid_positives} tasks have fewer than {FEW_POSITIVES} "
         "positives in validation, so that their thresholds are hardly chosen; tasks.tsv marks them."
     )
 

@@ -131,9 +131,8 @@ def paired_f1_test(
     if n_resamples < 1:
         raise ValueError(f"n_resamples must be at least 1, got {n_resamples}")
 
-    a, b, positives, hit_blocks = _block_totals(
-        logits_a >= thresholds_a, logits_b >= thresholds_b, labels.astype(bool, copy=False), blocks
-    )
+    a, b, positives = _block_totals((logits_a, logits_b), labels, (thresholds_a, thresholds_b), blocks)
+    hit_blocks = np.count_nonzero(a.hits + b.hits, axis=0)
     negatives = blocks.windows[:, None] - positives
     no_threshold = np.isnan(thresholds_a) | np.isnan(thresholds_b)
     counted = ~no_threshold & (positives.sum(axis=0) > 0) & (negatives.sum(axis=0) > 0)
@@ -182,24 +181,26 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
 
 
 def _block_totals(
-    called_a: np.ndarray, called_b: np.ndarray, labels: np.ndarray, blocks: Blocks
-) -> tuple[_Totals, _Totals, np.ndarray, np.ndarray]:
-    """Totals of a and of b, positives of each block and task, and blocks with a hit of either a task.
-
-    All arguments but the blocks are bool [n_windows, n_tasks].
-    """
+    logits: tuple[np.ndarray, np.ndarray],
+    labels: np.ndarray,
+    thresholds: tuple[np.ndarray, np.ndarray],
+    blocks: Blocks,
+) -> tuple[_Totals, _Totals, np.ndarray]:
+    """Totals of a and of b, and positives, float64 [n_blocks, n_tasks]."""
     n_windows, n_tasks = labels.shape
-    sums = np.empty((4, blocks.n_blocks, n_tasks))
-    positives = np.empty((blocks.n_blocks, n_tasks))
+    positives, hits_a, size_a, hits_b, size_b = np.empty((5, blocks.n_blocks, n_tasks))
     step = max(1, BLOCK_ELEMENTS // max(n_windows, 1))
     for start in range(0, n_tasks, step):
         tasks = slice(start, start + step)
-        some, some_a, some_b = labels[:, tasks], called_a[:, tasks], called_b[:, tasks]
-        positives[:, tasks] = blocks.sums(some)
-        for row, windows in zip(sums, (some_a & some, some_a, some_b & some, some_b), strict=True):
-            row[:, tasks] = blocks.sums(windows)
-    a, b = _Totals(sums[0], sums[1] + positives), _Totals(sums[2], sums[3] + positives)
-    return a, b, positives, np.count_nonzero(a.hits + b.hits, axis=0)
+        positive = labels[:, tasks].astype(bool)
+        positives[:, tasks] = blocks.sums(positive)
+        for scores, threshold, hits, size in zip(
+            logits, thresholds, (hits_a, hits_b), (size_a, size_b), strict=True
+        ):
+            called = scores[:, tasks] >= threshold[tasks]
+            size[:, tasks] = blocks.sums(called) + positives[:, tasks]
+            hits[:, tasks] = blocks.sums(called & positive)
+    return _Totals(hits_a, size_a), _Totals(hits_b, size_b), positives
 
 
 def _standard_error(a: _Totals, b: _Totals) -> np.ndarray:

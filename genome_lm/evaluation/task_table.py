@@ -70,7 +70,7 @@ def _tested(difference: np.ndarray, test: PairedTest) -> dict[str, Sequence[str 
         "test_f1_difference_t": test.t.tolist(),
         "test_f1_difference_p": test.p.tolist(),
         "test_f1_difference_q": test.q.tolist(),
-        "test_effective_blocks": test.effective_blocks.tolist(),
+        "test_hit_blocks": test.hit_blocks.tolist(),
         "test_undefined_resamples": test.undefined_resamples.tolist(),
         "test_significance": [
             outcome(value) if found else "" for value, found in zip(difference, significant, strict=True)
