@@ -116,8 +116,9 @@ def _uncertainty(summary: Summary) -> str:
         f"of the genome, {settings.resamples:,} resamples for means and {settings.test_resamples:,} "
         f"(studentised) for single tasks, whose q are after Benjamini and Hochberg.{again} All is "
         f"conditional on {CONDITIONAL_ON}. {undefined} {figures.untested} tasks are not tested: too "
-        f"few blocks hold a positive that is found. {figures.few_valid_positives} tasks have fewer than {FEW_POSITIVES} "
-        "positives in validation, so that their thresholds are hardly chosen; tasks.tsv marks them."
+        f"few blocks hold a positive that is found. {figures.few_valid_positives} tasks have fewer than "
+        f"{FEW_POSITIVES} positives in validation, so that their thresholds are hardly chosen; tasks.tsv "
+        "marks them."
     )
 
 
