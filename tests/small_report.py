@@ -158,7 +158,7 @@ def small_summary(rows: Sequence[dict[str, object]], members: int = 3) -> dict[s
         "groups": {group: figures([row for row in rows if row["group"] == group]) for group in groups},
         "calibration": calibration(groups),
         "by_positives": by_positives(rows),
-        "wins_from_positives": 1000,
+        "ahead": [[1000, 9999]],
     }
     scores = {"perplexity": 1.189, "skill": 0.1, "f1": 0.276, "auroc": 0.772, "ap": 0.233}
     return {

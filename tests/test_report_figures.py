@@ -152,10 +152,15 @@ def test_bins_of_positives():
     first, last = positives_rows(bins)
     assert (first["label"], first["share"]) == ("1 of 4", 0.25)
     assert last["positives"] == "2,000 or more"
-    assert "From 2,000 train positives on" in wins_by_positives(bins, 2000).caption
-    assert "There is no number" in wins_by_positives(bins, None).caption
-    assert "1 of 2 bins has one wholly above zero" in difference_by_positives(bins).caption
-    assert wins_by_positives([], None) is difference_by_positives([]) is None
+    shares = wins_by_positives(bins).caption
+    assert "wins 25% of those with 300\N{EN DASH}999 positives in train and 75% of those with" in shares
+    words = difference_by_positives(bins, [(2000.0, 9000.0)]).caption
+    assert "ahead, its bootstrap interval (the rule) wholly above zero, with 2,000 to 9,000 train" in words
+    assert (
+        "No bootstrap interval (the rules) lies wholly above zero"
+        in difference_by_positives(bins, []).caption
+    )
+    assert wins_by_positives([]) is difference_by_positives([], []) is None
 
 
 def test_curves_of_many_runs():

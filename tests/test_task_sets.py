@@ -54,8 +54,7 @@ def test_neighbouring_bins_that_are_ahead_make_one_range():
     above, around = (0.01, 0.2), (-0.1, 0.3)
     found = replace(split, by_positives=bins(above, above, around, above))
     assert found.ahead == [(0, 19), (30, 39)]
-    assert found.as_dict()["wins_from_positives"] == 0
+    assert found.as_dict()["ahead"] == [(0, 19), (30, 39)]
     nothing = replace(split, by_positives=bins(around, (-0.2, -0.1)))
     assert nothing.ahead == []
-    assert nothing.as_dict()["wins_from_positives"] is None
     assert replace(split, by_positives=bins(None, wins=3)).ahead == [(0, 9)]  # without intervals: wins decide

@@ -117,7 +117,6 @@ class SplitSummary:
                 },
                 "by_positives": [asdict(each) for each in self.by_positives],
                 "ahead": self.ahead,
-                "wins_from_positives": self.ahead[0][0] if self.ahead else None,
             }
         )
 

@@ -35,6 +35,14 @@ def pair(value: object, *keys: str) -> Pair | None:
     return None if low is None or high is None else (low, high)
 
 
+def pairs(value: object, *keys: str) -> list[Pair]:
+    """The pairs of finite numbers in the list at the end of nested keys, or none."""
+    value = inner(value, *keys)
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return []
+    return [found for entry in value if (found := pair(entry)) is not None]
+
+
 def table(value: object, *keys: str) -> Mapping[str, object]:
     """The mapping at the end of nested keys, or an empty one."""
     value = inner(value, *keys)

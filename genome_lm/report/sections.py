@@ -10,7 +10,7 @@ from genome_lm.report.figures.reliability import reliability_curves, reliability
 from genome_lm.report.figures.rivalry import f1_differences, f1_scatter
 from genome_lm.report.figures.training import curve_rows, training_curves
 from genome_lm.report.inputs import Inputs
-from genome_lm.report.lookup import number, rows, table, text, whole
+from genome_lm.report.lookup import number, pairs, rows, table, text, whole
 from genome_lm.report.run_details import glossary_section, how_section
 from genome_lm.report.scores import context_section, group_section
 from genome_lm.report.section import Section, gathered
@@ -82,9 +82,7 @@ def _calibration(summary: Mapping[str, object]) -> Section:
 
 def _positives(summary: Mapping[str, object]) -> Section:
     bins = rows(summary, "test", "by_positives")
-    found = gathered(
-        wins_by_positives(bins, whole(summary, "test", "wins_from_positives")), difference_by_positives(bins)
-    )
+    found = gathered(wins_by_positives(bins), difference_by_positives(bins, pairs(summary, "test", "ahead")))
     missing = [] if found else ["This evaluation has no outcomes by number of positives."]
     return Section("positives", "How many positives a task needs", "figures", figures=found, missing=missing)
 

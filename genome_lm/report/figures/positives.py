@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 
 from genome_lm.report.figures.base import Figure, Row, data, layers, level
-from genome_lm.report.lookup import number, pair, whole
+from genome_lm.report.lookup import Pair, number, pair, whole
 from genome_lm.report.palette import css
-from genome_lm.report.words import count, percent, several, signed
+from genome_lm.report.words import count, percent, signed
 
 
 def positives_rows(bins: Sequence[Mapping[str, object]]) -> list[Row]:
@@ -58,12 +58,8 @@ def _bins() -> alt.X:
     )
 
 
-def wins_by_positives(bins: Sequence[Mapping[str, object]], from_positives: int | None) -> Figure | None:
-    """Share of tasks won by number of train positives; None without bins.
-
-    Args:
-        from_positives: from how many on the model wins more tasks than it loses in every bin, or None.
-    """
+def wins_by_positives(bins: Sequence[Mapping[str, object]]) -> Figure | None:
+    """Share of tasks won by number of train positives; None without bins."""
     rows = positives_rows(bins)
     if not rows:
         return None
@@ -78,22 +74,22 @@ def wins_by_positives(bins: Sequence[Mapping[str, object]], from_positives: int 
     )
     labels = base.mark_text(dy=-8, fontSize=12, color=css("ink")).encode(y=share, text="label:N")
     half = level(0.5, "ink")
-    if from_positives is None:
-        words = "There is no number of train positives from which on the model wins most tasks of every bin."
-    else:
-        least = several(from_positives, "train positive")
-        words = f"From {least} on the model wins more tasks than it loses in every bin."
     ends = (rows[0], rows[-1])
     shares = [f"{percent(number(row['share']))} of those with {row['positives']}" for row in ends]
-    if len(rows) > 1:
-        words += f" It wins {shares[0]} positives and {shares[1]}."
+    words = f"The model wins {shares[0]} positives in train"
+    words += f" and {shares[1]}." if len(rows) > 1 else "."
+    words += " Groups differ in their numbers of positives, so this is not the effect of the number alone."
     return Figure(
         "wins_by_positives", "Tasks won, by positives", words, layers(bars, half, labels), aspect=ASPECT
     )
 
 
-def difference_by_positives(bins: Sequence[Mapping[str, object]]) -> Figure | None:
-    """Mean F1 difference with its interval by number of train positives; None if no bin has one."""
+def difference_by_positives(bins: Sequence[Mapping[str, object]], ahead: Sequence[Pair]) -> Figure | None:
+    """Mean F1 difference with its interval by number of train positives; None if no bin has one.
+
+    Args:
+        ahead: ranges of numbers of train positives in which the model is ahead.
+    """
     rows = [row for row in positives_rows(bins) if row["difference"] is not None]
     if not rows:
         return None
@@ -113,11 +109,13 @@ def difference_by_positives(bins: Sequence[Mapping[str, object]]) -> Figure | No
         f"The mean difference is largest, {signed(number(best['difference']))}, among tasks with "
         f"{best['positives']} train positives."
     )
-    above = [row for row in rows if (low := number(row["low"])) is not None and low > 0]
     if any(row["low"] is not None for row in rows):
+        ranges = " and ".join(f"{count(low)} to {count(high)}" for low, high in ahead)
         words += (
-            f" Rules are bootstrap intervals; {len(above)} of {several(len(rows), 'bin')} "
-            f"{'has' if len(above) == 1 else 'have'} one wholly above zero."
+            f" The model is ahead, its bootstrap interval (the rule) wholly above zero, with {ranges} train "
+            "positives."
+            if ranges
+            else " No bootstrap interval (the rules) lies wholly above zero."
         )
     drawn = [zero, intervals, points] if any(row["low"] is not None for row in rows) else [zero, points]
     return Figure(
