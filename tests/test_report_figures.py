@@ -150,7 +150,7 @@ def test_bins_of_positives():
         for (low, high), (wins, ties, losses), (f1, span) in zip(ends, outcomes, means, strict=True)
     ]
     first, last = positives_rows(bins)
-    assert (first["label"], first["share"]) == ("1 of 4", 0.25)
+    assert (first["label"], first["share"]) == ("1/4", 0.25)
     assert last["positives"] == "2,000 or more"
     shares = wins_by_positives(bins).caption
     assert "wins 25% of those with 300\N{EN DASH}999 positives in train and 75% of those with" in shares

@@ -119,6 +119,7 @@ def test_how_it_was_made(written):
         "the trained network, its thresholds and the baseline as they are",
         "torch 2.13.0",
         "Checkpoints one by one",
+        "Calibration error and Brier score",
         "0.276 sd 0.004",
         "tuned on validation",
         "408 of 498",

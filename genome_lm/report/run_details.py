@@ -69,8 +69,10 @@ def _comparison(summary: Mapping[str, object]) -> list[tuple[str, str]]:
             (f"{'validation' if split == 'valid' else split} windows", "" if windows is None else scored)
         )
     undefined = table(summary, "test", "undefined")
-    left_out = ", ".join(f"{name.upper()} {count(number(undefined, name))}" for name in undefined)
-    pairs.append(("tasks without a score on test", left_out and f"{left_out} (no positives or no negatives)"))
+    shown = {"f1": "F1", "auroc": "AUROC", "ap": "AP"}
+    left_out = [f"{words} {count(n)}" for key, words in shown.items() if (n := number(undefined, key))]
+    reason = f"{', '.join(left_out)} (no positives or no negatives)" if left_out else ""
+    pairs.append(("tasks without a score on test", reason))
     few = number(summary, "test", "few_valid_positives")
     pairs.append(
         (f"tasks with fewer than {FEW_POSITIVES} validation positives", "" if few is None else count(few))
@@ -94,7 +96,7 @@ def _bootstrap(summary: Mapping[str, object]) -> list[tuple[str, str]]:
         ("resamples of the test of each task", count(number(settings, "test_resamples"))),
         ("level", level_of(summary)),
         ("seed", count(number(settings, "seed"))),
-        ("given", text(settings, "conditional_on")),
+        ("conditional on", text(settings, "conditional_on")),
         ("resamples of a task without an F1", count(number(summary, "test", "undefined_resamples"))),
     ]
     return _given(pairs)

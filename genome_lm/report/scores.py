@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from genome_lm.report.answer import counted, interval_of, level_of
+from genome_lm.report.answer import counted, first_block, interval_of, level_of
 from genome_lm.report.lookup import number, rows, table, text, whole
 from genome_lm.report.section import Cell, Section, Table
 from genome_lm.report.words import (
@@ -47,9 +47,6 @@ def _blocks(summary: Mapping[str, object], block: str) -> str:
 
 
 def _group_tables(summary: Mapping[str, object], block: str) -> list[Table]:
-    test = table(summary, "test")
-    sets = {"all tasks": test}
-    sets |= {group_name(group): table(test, "groups", group) for group in table(test, "groups")}
     resampled = f"; {level_of(summary)} intervals from blocks of {size(int(block))}" if block else ""
     kinds: tuple[tuple[str, Sequence[str], Callable[[Mapping[str, object], str], list[Cell]]], ...] = (
         ("Outcomes and F1", F1_HEADER, _outcome_cells),
@@ -60,7 +57,7 @@ def _group_tables(summary: Mapping[str, object], block: str) -> list[Table]:
         Table(
             f"{title}, test, means over tasks{resampled}",
             header,
-            [[Cell(name, heading=True), *cells(figures, block)] for name, figures in sets.items()],
+            [[Cell(name, heading=True), *cells(figures, block)] for name, figures in _sets(summary).items()],
         )
         for title, header, cells in kinds
     ]
@@ -102,6 +99,43 @@ def _information_cells(figures: Mapping[str, object], block: str) -> list[Cell]:
         note = f"{show(span[0], 1)} to {show(span[1], 1)}" if span else ""
         cells.append(Cell(show(number(figures, "skill", name), 1), note))
     return cells + [Cell(score(number(figures, "bits", name), 4)) for name in ("model", "baseline", "prior")]
+
+
+def calibration_table(summary: Mapping[str, object]) -> Table | None:
+    """Expected calibration error and Brier score on test, of all tasks and each group; None if not scored."""
+    test = table(summary, "test")
+    columns = [(measure, name) for measure in ("ece", "brier") for name in ("model", "baseline", "prior")]
+    if not any(number(test, measure, name) is not None for measure, name in columns):
+        return None
+    block = first_block(test)
+    titles = {"ece": "ECE", "brier": "Brier"}
+    header = ["group", *(f"{titles[measure]}, {name}" for measure, name in columns)]
+    body = [
+        [
+            Cell(group, heading=True),
+            *(
+                Cell(
+                    score(number(figures, measure, name), 4),
+                    spanned(interval_of(figures, measure, name, block), 4),
+                )
+                for measure, name in columns
+            ),
+        ]
+        for group, figures in _sets(summary).items()
+    ]
+    note = (
+        "ECE: expected calibration error, the mean distance between predicted probability and observed rate "
+        "over 15 bins. Brier: mean squared error of the probability. Both are means over tasks, and less is "
+        "better; a constant can be well calibrated and know nothing, so read them beside the skill."
+    )
+    return Table("Calibration error and Brier score, test", header, body, note)
+
+
+def _sets(summary: Mapping[str, object]) -> dict[str, Mapping[str, object]]:
+    """Figures on test of all tasks and of each group, by name."""
+    groups = table(summary, "test", "groups")
+    named = {group_name(group): table(groups, group) for group in groups}
+    return {"all tasks": table(summary, "test"), **named}
 
 
 def context_section(summary: Mapping[str, object]) -> Section | None:

@@ -12,7 +12,7 @@ from genome_lm.report.figures.training import curve_rows, training_curves
 from genome_lm.report.inputs import Inputs
 from genome_lm.report.lookup import number, pairs, rows, table, text, whole
 from genome_lm.report.run_details import glossary_section, how_section
-from genome_lm.report.scores import context_section, group_section
+from genome_lm.report.scores import calibration_table, context_section, group_section
 from genome_lm.report.section import Section, gathered
 from genome_lm.report.task_data import task_rows
 from genome_lm.report.task_table import task_table_section
@@ -77,7 +77,9 @@ def _rivalry(inputs: Inputs) -> Section:
 def _calibration(summary: Mapping[str, object]) -> Section:
     figure = reliability_curves(table(summary, "test", "calibration"))
     missing = [] if figure else ["This evaluation has no calibration on test."]
-    return Section("calibration", "Calibration", "figures", figures=gathered(figure), missing=missing)
+    scores = calibration_table(summary)
+    content = {"tables": [scores] if scores else []}
+    return Section("calibration", "Calibration", "figures", content, gathered(figure), missing)
 
 
 def _positives(summary: Mapping[str, object]) -> Section:

@@ -28,7 +28,7 @@ def positives_rows(bins: Sequence[Mapping[str, object]]) -> list[Row]:
                 "wins": wins,
                 "counted": counted,
                 "share": wins / counted,
-                "label": f"{wins} of {counted}",
+                "label": f"{wins}/{counted}",
                 "difference": number(each, "f1_difference"),
                 "low": interval[0] if interval else None,
                 "high": interval[1] if interval else None,
@@ -37,6 +37,7 @@ def positives_rows(bins: Sequence[Mapping[str, object]]) -> list[Row]:
     return found
 
 
+ROOMY = alt.ExprRef("width < 280 ? 0 : 1")  # no labels where they would run into each other
 ASPECT = 0.75  # side by side where there is room
 
 POINTING = [
@@ -72,12 +73,15 @@ def wins_by_positives(bins: Sequence[Mapping[str, object]]) -> Figure | None:
     bars = base.mark_bar(color=css("blue"), width=alt.RelativeBandSize(band=0.5)).encode(
         y=share.scale(domain=[0, 1.08], nice=False), tooltip=POINTING
     )
-    labels = base.mark_text(dy=-8, fontSize=12, color=css("ink")).encode(y=share, text="label:N")
+    labels = base.mark_text(dy=-8, fontSize=11, color=css("ink"), opacity=ROOMY).encode(
+        y=share, text="label:N"
+    )
     half = level(0.5, "ink")
     ends = (rows[0], rows[-1])
     shares = [f"{percent(number(row['share']))} of those with {row['positives']}" for row in ends]
     words = f"The model wins {shares[0]} positives in train"
     words += f" and {shares[1]}." if len(rows) > 1 else "."
+    words += " The bars are labelled with the tasks won and all that have an outcome."
     words += " Groups differ in their numbers of positives, so this is not the effect of the number alone."
     return Figure(
         "wins_by_positives", "Tasks won, by positives", words, layers(bars, half, labels), aspect=ASPECT
