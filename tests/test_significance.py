@@ -179,6 +179,17 @@ def test_resamples_without_spread_count_against_a_difference():
     assert result.high[0] == 1
 
 
+def test_blocks_that_all_say_the_same():
+    """Every block has the same counts: the difference has no standard error, in no resample."""
+    labels = np.tile([1, 1, 0], 12).astype(np.uint8)[:, None]
+    a = labels - 0.5
+    b = np.tile([0.5, -0.5, -0.5], 12)[:, None]
+    result = paired_f1_test(a, b, labels, np.zeros(1), np.zeros(1), Blocks(1, 12, np.arange(36) // 3))
+    np.testing.assert_allclose([result.difference, result.low, result.high], 1 / 3)
+    assert np.isposinf(result.t)
+    np.testing.assert_array_equal(result.p, 1 / 10_001)
+
+
 def test_equal_predictors_are_found_different_as_often_as_said():
     """600 tasks of exchangeable a and b, correlated within blocks; bounds at 0.1% of the binomial."""
     result = paired_f1_test(*clustered(n_blocks=25, n_tasks=600, seed=7), n_resamples=999)

@@ -26,7 +26,7 @@ class PairedTest:
         difference: NaN where an F1 is.
         low: lower end of the interval of the difference.
         high: upper end.
-        t: the difference over its standard error.
+        t: the difference over its standard error; infinite where every block says the same.
         p: two-sided.
         q: p adjusted by `benjamini_hochberg` over the tasks that have one.
         hit_blocks: int64 [n_tasks], blocks in which either predictor finds a positive; fewer than
@@ -63,7 +63,9 @@ class _Totals:
     @property
     def residual(self) -> np.ndarray:
         """float64 [n_blocks, n_tasks]: 2 hits - F1 size, which sums to 0 over the blocks."""
-        return 2 * self.hits - self.f1 * self.size
+        residual = 2 * self.hits - self.f1 * self.size
+        residual[np.abs(residual) <= _ROUNDING * self.size] = 0
+        return residual
 
     def of(self, tasks: np.ndarray) -> "_Totals":
         return _Totals(self.hits[:, tasks], self.size[:, tasks])
@@ -149,7 +151,8 @@ def paired_f1_test(
         for start in range(0, len(chosen), step):
             tasks = chosen[start : start + step]
             se = _standard_error(a.of(tasks), b.of(tasks))
-            t[tasks] = difference[tasks] / se
+            with np.errstate(divide="ignore"):
+                t[tasks] = difference[tasks] / se
             size, undefined[tasks] = _resampled_size(
                 a.of(tasks), b.of(tasks), positives[:, tasks], negatives[:, tasks], weights
             )
