@@ -76,22 +76,18 @@ def _explained(test: Mapping[str, object], level: str) -> str:
         if skill < 0:
             return (
                 "On unseen sequence the model explains nothing on average: its cross-entropy is "
-                f"{percent(-skill, 1)} "
-                f"higher than that of a constant prediction{span}{beside}."
+                f"{percent(-skill, 1)} higher than that of a constant prediction{span}{beside}."
             )
         return (
             f"On sequence that it has not seen, the model {verb} {percent(skill, 1)} of the cross-entropy "
-            "that a "
-            f"constant prediction leaves{span}{beside}. That is how much of these experiments it explains "
-            "from DNA "
-            "sequence alone, averaged over tasks."
+            f"that a constant prediction leaves{span}{beside}. That is how much of these experiments it "
+            "explains from DNA sequence alone, averaged over tasks."
         )
     if model is None or prior is None:
         return ""
     return (
         f"On sequence that it has not seen, the model has a perplexity of {score(model, 4)}; a constant "
-        "prediction, "
-        f"which knows nothing of the sequence, has {score(prior, 4)}."
+        f"prediction, which knows nothing of the sequence, has {score(prior, 4)}."
     )
 
 
@@ -112,8 +108,8 @@ def _verdict(test: Mapping[str, object], level: str) -> str:
     span = f", {level} interval {spanned(interval, sign=True)}" if interval else ""
     return (
         f"{lead}: mean F1 is {score(number(test, 'f1', 'model'))} against "
-        f"{score(number(test, 'f1', 'baseline'))} "
-        f"(difference {signed(difference)}{span}). {_outcomes(test)}{doubt}"
+        f"{score(number(test, 'f1', 'baseline'))} (difference {signed(difference)}{span}). "
+        f"{_outcomes(test)}{doubt}"
     )
 
 
@@ -122,8 +118,7 @@ def _outcomes(test: Mapping[str, object]) -> str:
     sure_wins, sure_losses = (whole(test, f"significant_{name}") for name in ("wins", "losses"))
     words = (
         f"It has the higher F1 on {count(wins)} of {several(counted(test), 'task')} "
-        f"({percent(wins / counted(test))}) "
-        f"and the lower on {count(losses)}"
+        f"({percent(wins / counted(test))}) and the lower on {count(losses)}"
     )
     if sure_wins is None or sure_losses is None:
         return words + "."

@@ -128,8 +128,7 @@ def _validation(leaderboard: Mapping[str, object], runs: Sequence[Mapping[str, o
     scope = text(leaderboard, "task_set")
     note = (
         "Runs are ranked and chosen on validation, which also chose their epochs and thresholds: these "
-        "figures are "
-        "optimistic."
+        "figures are optimistic."
     )
     return Table(f"Validation{', ' if scope else ''}{scope}", HEADER, body, note)
 

@@ -95,8 +95,7 @@ def policy(*scripts: str) -> str:
     )
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri "
-        "'none'; "
-        "form-action 'none'"
+        "'none'; form-action 'none'"
     )
 
 

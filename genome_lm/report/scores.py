@@ -174,8 +174,7 @@ def _members(summary: Mapping[str, object]) -> Table | None:
         body.append(_spread_row(spread, table(summary, "spread", "valid")))
     note = (
         "Each checkpoint is scored by itself, with thresholds of its own. The spread between them is what "
-        "another seed "
-        "changes; the intervals above do not contain it."
+        "another seed changes; the intervals above do not contain it."
     )
     return Table("Checkpoints one by one", header, body, note)
 

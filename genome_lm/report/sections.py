@@ -93,8 +93,7 @@ def _published(inputs: Inputs) -> Section:
     found = gathered(*(published_auroc(inputs.tasks, source) for source in SOURCES))
     note = (
         "Context, not a contest: the published models were trained on the whole genome and tested on other "
-        "chromosomes, "
-        "with other windows. A lower value here says little about the architecture."
+        "chromosomes, with other windows. A lower value here says little about the architecture."
     )
     missing = [] if found else ["No task of this dataset carries a published AUROC."]
     return Section(

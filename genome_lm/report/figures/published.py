@@ -51,8 +51,8 @@ def published_auroc(tasks: Sequence[Task], source: str) -> Figure | None:
     return Figure(
         f"auroc_beside_{source}",
         f"AUROC beside {name}",
-        f"{several(len(shown), 'task has', 'tasks have')} a published value. Their mean AUROC is {score(ours)} "
-        f"here and {score(theirs)} for {name}; this model is higher on "
+        f"{several(len(shown), 'task has', 'tasks have')} a published value. Their mean AUROC is "
+        f"{score(ours)} here and {score(theirs)} for {name}; this model is higher on "
         f"{several(higher, 'task') if higher else 'none'}.",
         layers(diagonal, points),
         height=440,

@@ -93,8 +93,8 @@ def reliability_curves(calibration: Mapping[str, object]) -> Figure | None:
 def _caption(found: list[Row], shown: str) -> str:
     words = [
         "Windows are sorted into bins by predicted probability, and the share that is truly positive is "
-        "drawn above "
-        "the mean prediction. On the diagonal the two agree; below it the predictor promises too much."
+        "drawn above the mean prediction. On the diagonal the two agree; below it the predictor promises "
+        "too much."
     ]
     tops = []
     for name in NAMES.values():
@@ -106,8 +106,7 @@ def _caption(found: list[Row], shown: str) -> str:
     if tops:
         words.append(f"For {shown}, in the highest bins of at least {FEW_PAIRS} predictions, {listed(tops)}.")
     words.append(
-        f"Bins with fewer than {FEW_PAIRS} predictions are hollow. Both axes are stretched near zero, "
-        "where rare labels "
-        "have most of their predictions."
+        f"Bins with fewer than {FEW_PAIRS} predictions are hollow. Both axes are stretched near zero, where "
+        "rare labels have most of their predictions."
     )
     return " ".join(words)

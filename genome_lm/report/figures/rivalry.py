@@ -78,8 +78,7 @@ def _scatter_caption(shown: Sequence[Task], tested: bool) -> str:
     above, below = (sum(sign * difference_of(task) > 0 for task in shown) for sign in (1, -1))
     words = [
         f"Each point is a task. {several(above, 'task lies', 'tasks lie')} above the diagonal, where the "
-        "model has "
-        f"the higher F1, and {several(below, 'task')} below."
+        f"model has the higher F1, and {several(below, 'task')} below."
     ]
     if tested:
         wins, losses = (sum(task.significance == outcome for task in shown) for outcome in ("win", "loss"))

@@ -61,7 +61,6 @@ def validation_curves(curves: Mapping[str, Sequence[Epoch]]) -> Figure | None:
     lowest = min(best, key=lambda run: best[run])
     words = (
         f"{several(len(runs), 'run')}; the lowest validation perplexity, {score(best[lowest], 4)}, is that "
-        "of "
-        f"{lowest}."
+        f"of {lowest}."
     )
     return Figure("validation_curves", "Validation perplexity by epoch", words, layers(lines, points))

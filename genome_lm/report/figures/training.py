@@ -103,7 +103,6 @@ def _caption(epochs: Sequence[Epoch], baseline: float | None, best: int | None) 
     if any(epoch.train is not None for epoch in epochs):
         words.append(
             "The training curve is the mean over an epoch while the weights change, with dropout and on "
-            "other "
-            "windows: compare its shape, not its height."
+            "other windows: compare its shape, not its height."
         )
     return " ".join(words)
