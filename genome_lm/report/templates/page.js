@@ -140,8 +140,7 @@
   }
   for (const control of [search, group, outcome]) control.addEventListener("input", show);
 
-  // A field that begins like a formula is not run by a spreadsheet: none is, in a file of tab-separated text that
-  // quotes nothing; tabs and line breaks inside a field become spaces.
+  // What is shown, in the order shown, with all digits; tabs and line breaks inside a field become spaces.
   download.hidden = false;
   download.addEventListener("click", () => {
     const fields = [...Object.keys(page.datasets.tasks)].filter((field) => !["shown", "place"].includes(field) && !field.endsWith("_text"));
