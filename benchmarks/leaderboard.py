@@ -117,9 +117,7 @@ def main() -> None:
         assert order == [line.split()[1] for line in rival.printed.splitlines()]
         assert tables.printed.strip() in whole.printed
         size = sum(path.stat().st_size for path in folder.rglob("best.ckpt")) / RUNS
-    print(
-        f"| {RUNS} runs, checkpoints of {size / 1e6:.1f} MB | seconds | CPU seconds | of the loop's CPU time |"
-    )
+    print(f"| {RUNS} runs, checkpoints of {size / 1e6:.1f} MB | seconds | CPU seconds | CPU, of the loop |")
     print("|---|---:|---:|---:|")
     for name, measured in (
         ("genome-lm compare: table, files and page", whole),

@@ -49,7 +49,7 @@ def report_page(inputs: Inputs) -> Page:
 def write_leaderboard_page(
     folder: Path, leaderboard: Mapping[str, object], chosen: tuple[Path, Path] | None
 ) -> Path:
-    """Write report.html into `folder`: all runs first, then the chosen run's report.
+    """Write report.html into `folder`: all runs first, then the chosen run's report; and figures of the runs.
 
     Args:
         leaderboard: as in leaderboard.json.
@@ -61,7 +61,8 @@ def write_leaderboard_page(
     """
     inputs = read_inputs(*chosen) if chosen is not None else None
     page = leaderboard_page(folder, leaderboard, inputs)
-    for figure in page.figures():
+    # The chosen run's figures are files beside its evaluation already, and drawing takes long.
+    for figure in leaderboard_page(folder, leaderboard, None).figures():
         write_figure(figure, page.datasets, folder / "figures")
     write_page(page, folder / FILE)
     return folder / FILE
