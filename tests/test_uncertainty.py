@@ -72,7 +72,7 @@ def test_intervals_are_those_of_repeated_windows(aligned, comparison, uncertaint
     sets = task_sets(comparison)
     for place, mask in enumerate(sets.masks):
         found = uncertainty.splits["test"].intervals[block_bp][place]
-        for measure in ("f1", "auroc", "ap", "brier", "ece"):
+        for measure in ("f1", "recall", "auroc", "ap", "brier"):
             means = {
                 name: np.array([mean(getattr(each[name], measure)[mask]) for each in resamples])
                 for name in ("model", "baseline")
@@ -80,6 +80,10 @@ def test_intervals_are_those_of_repeated_windows(aligned, comparison, uncertaint
             difference = means["model"] - means["baseline"]
             assert found.by_measure[measure]["model"] == pytest.approx(quantiles(means["model"]))
             assert found.by_measure[measure]["difference"] == pytest.approx(quantiles(difference))
+        errors = np.array([each["model"].ece[mask].mean() for each in resamples])
+        observed = comparison.scores["test"]["model"].ece[mask].mean()
+        unbiased = np.maximum(errors - errors.mean() + observed, 0)
+        assert found.by_measure["ece"]["model"] == pytest.approx(quantiles(unbiased))
         loss = {
             name: np.array([each[name].cross_entropy[mask].mean() for each in resamples])
             for name in ("model", "prior")
@@ -89,12 +93,23 @@ def test_intervals_are_those_of_repeated_windows(aligned, comparison, uncertaint
             quantiles(1 - loss["model"] / loss["prior"])
         )
         assert found.by_measure["skill"]["prior"] == pytest.approx((0, 0))
+        assert found.by_measure["bits"]["model"] == pytest.approx(quantiles(loss["model"] / math.log(2)))
         wins = [np.sum(each["model"].f1[mask] > each["baseline"].f1[mask]) for each in resamples]
         point = np.sum(comparison.f1_difference("test")[mask] > 0)
         low, high = found.wins
         assert low <= point <= high
         if low > 0 and high < np.count_nonzero(~np.isnan(comparison.f1_difference("test")[mask])):
             assert (high - low) / 2 == pytest.approx(1.6448536 * np.std(wins, ddof=1), rel=1e-6)
+
+
+def test_precision_is_over_tasks_that_every_predictor_calls(aligned, comparison, uncertainty):
+    means = []
+    for each in repeated(aligned, comparison, 50):
+        precision = {name: scores.precision for name, scores in each.items()}
+        called = ~np.any([np.isnan(values) for values in precision.values()], axis=0)
+        means.append(mean(precision["model"][called]))
+    found = uncertainty.splits["test"].intervals[50][0].by_measure["precision"]
+    assert found["model"] == pytest.approx(quantiles(np.array(means)))
 
 
 def test_undefined_resamples_are_counted(aligned, comparison, uncertainty):

@@ -25,7 +25,6 @@ ROWS = (
 )
 """Rows of a table of scores: words, measure, digits."""
 
-WITHOUT_INTERVAL = ("precision", "recall", "bits")
 OUTCOMES = "wins / ties / losses"
 
 
@@ -149,9 +148,7 @@ def outcome_cell(figures: Figures) -> str:
 
 
 def difference_cell(figures: Figures, measure: str, digits: int) -> str:
-    """Model minus baseline with its interval; blank for measures that have none."""
-    if measure in WITHOUT_INTERVAL:
-        return ""
+    """Model minus baseline with its interval."""
     values = getattr(figures, measure)
     difference = show(values[MODEL] - values[BASELINE], digits, sign=True)
     return with_interval(difference, figures.interval(measure, "difference"), digits, sign=True)

@@ -29,8 +29,8 @@ CONDITIONAL_ON = (
 
 Interval = tuple[float, float]
 
-MEANS = ("f1", "auroc", "ap", "brier", "ece")
-"""Measures whose mean over tasks gets an interval, besides perplexity and skill."""
+MEANS = ("f1", "precision", "recall", "auroc", "ap", "brier", "ece")
+"""Measures whose mean over tasks gets an interval, besides those that follow from the cross-entropy."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,16 @@ def _set_intervals(
         measure: {name: _mean(scores[measure][:, tasks]) for name, scores in resampled.items()}
         for measure in MEANS
     }
+    # Precision needs a call: as in the figures, its mean is over the tasks for which every predictor has one.
+    missing = np.any([np.isnan(scores["precision"][:, tasks]) for scores in resampled.values()], axis=0)
+    means["precision"] = {
+        name: _mean(np.where(missing, math.nan, scores["precision"][:, tasks]))
+        for name, scores in resampled.items()
+    }
+    means["ece"] = _unbiased(means["ece"], comparison, split, tasks)
     cross_entropy = {name: _mean(scores["cross_entropy"][:, tasks]) for name, scores in resampled.items()}
     means["perplexity"] = {name: np.exp(values) for name, values in cross_entropy.items()}
+    means["bits"] = {name: values / math.log(2) for name, values in cross_entropy.items()}
     means["skill"] = {name: _skill(values, cross_entropy[PRIOR]) for name, values in cross_entropy.items()}
     by_measure = {
         measure: {name: percentile_interval(each, level) for name, each in values.items()}
@@ -152,6 +160,22 @@ def _set_intervals(
         float(defined.sum()),
     )
     return SetIntervals(by_measure, wins, int(np.isnan(difference[:, defined]).sum()))
+
+
+def _unbiased(
+    values: Mapping[str, np.ndarray], comparison: Comparison, split: str, tasks: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Mean calibration errors of the resamples, less the bootstrap's estimate of their bias.
+
+    The error adds up absolute values, and resampling adds noise to each: the resampled errors lie above the
+    observed one by about as much as that lies above the true one (Efron and Tibshirani 1993, section 10.2).
+    Their mean is therefore moved to the observed error.
+    """
+    shifted = {}
+    for name, resampled in values.items():
+        observed = comparison.scores[split][name].ece[tasks]
+        shifted[name] = np.maximum(resampled - resampled.mean() + observed.mean(), 0.0)
+    return shifted
 
 
 def _skill(cross_entropy: np.ndarray, prior: np.ndarray) -> np.ndarray:
