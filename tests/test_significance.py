@@ -190,6 +190,15 @@ def test_blocks_that_all_say_the_same():
     np.testing.assert_array_equal(result.p, 1 / 10_001)
 
 
+def test_blocks_that_all_say_there_is_no_difference():
+    """Two hits of four calls, and one hit of one call, of two positives: both F1 are 2/3 in every block."""
+    labels = np.tile([1, 1, 0, 0], 12).astype(np.uint8)[:, None]
+    a, b = np.ones((48, 1)), np.tile([1.0, -1, -1, -1], 12)[:, None]
+    result = paired_f1_test(a, b, labels, np.zeros(1), np.zeros(1), Blocks(1, 12, np.arange(48) // 4))
+    np.testing.assert_allclose([result.difference, result.low, result.high, result.t], 0, atol=1e-12)
+    np.testing.assert_array_equal(result.p, 1)
+
+
 def test_equal_predictors_are_found_different_as_often_as_said():
     """600 tasks of exchangeable a and b, correlated within blocks; bounds at 0.1% of the binomial."""
     result = paired_f1_test(*clustered(n_blocks=25, n_tasks=600, seed=7), n_resamples=999)

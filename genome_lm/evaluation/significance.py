@@ -151,8 +151,9 @@ def paired_f1_test(
         for start in range(0, len(chosen), step):
             tasks = chosen[start : start + step]
             se = _standard_error(a.of(tasks), b.of(tasks))
-            with np.errstate(divide="ignore"):
-                t[tasks] = difference[tasks] / se
+            with np.errstate(divide="ignore", invalid="ignore"):
+                # Every block may say the same: then the difference is certain, or certainly none.
+                t[tasks] = np.where(np.abs(difference[tasks]) <= _ROUNDING, 0, difference[tasks] / se)
             size, undefined[tasks] = _resampled_size(
                 a.of(tasks), b.of(tasks), positives[:, tasks], negatives[:, tasks], weights
             )
