@@ -139,10 +139,9 @@ def test_order_of_windows_does_not_matter(case, random):
         np.testing.assert_allclose(one[measure], other[measure], rtol=1e-12, atol=1e-14)
 
 
-def test_any_weights_are_those_of_sklearn():
-    """Weights that are no counts go the way of float64."""
+def test_weights_are_those_of_sklearn():
     logits, labels, thresholds, blocks = weak_predictor(80, 4, seed=2)
-    weights = np.random.default_rng(3).exponential(size=(5, blocks.n_blocks))
+    weights = np.random.default_rng(3).integers(0, 1_000, size=(5, blocks.n_blocks))
     resampled = resample_scores(logits, labels, thresholds, blocks, weights)
     for row, drawn in enumerate(weights):
         each = drawn[blocks.of_window]
@@ -223,8 +222,9 @@ def test_nothing_to_score():
         ({"thresholds": np.zeros(3)}, r"thresholds \(3,\)"),
         ({"blocks": Blocks(1, 2, np.arange(2))}, r"blocks of 2 windows do not fit 20 windows"),
         ({"weights": np.ones((5, 3))}, r"weights \(5, 3\)"),
-        ({"weights": -np.ones((5, 2))}, r"not negative"),
-        ({"weights": np.full((5, 2), np.nan)}, r"finite"),
+        ({"weights": -np.ones((5, 2))}, r"whole numbers from 0 on"),
+        ({"weights": np.full((5, 2), np.nan)}, r"whole numbers"),
+        ({"weights": np.full((5, 2), 0.5)}, r"whole numbers"),
         ({"labels": np.full((20, 2), 2)}, r"labels must be 0 or 1"),
     ],
 )

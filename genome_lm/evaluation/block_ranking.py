@@ -26,21 +26,21 @@ def repeated_ranking(
 
     Both scores need, at each distinct score of a positive, how many windows and how many positives lie at or
     above it. Windows are sorted once; the numbers of all resamples are sums of rows of the weights along that
-    order: N R additions a task for N windows and R resamples, however many blocks there are. Counts stay
-    integers, so the sums are exact in float32 below 2^24; where they could reach more, or weights are no
-    integers, they are float64.
+    order: N R additions a task for N windows and R resamples, however many blocks there are. Counts are whole
+    numbers, so the sums are exact in float32 below 2^24; where they could reach more, they are float64.
     """
     n_resamples, n_tasks = len(weights), logits.shape[1]
     windows = weights.astype(np.float64) @ blocks.windows
-    exact = windows.max(initial=0) < _EXACT_IN_FLOAT32 and bool((weights == np.rint(weights)).all())
-    of_block = torch.from_numpy(np.array(weights.T, dtype=np.float32 if exact else np.float64, order="C"))
+    dtype = np.float32 if windows.max(initial=0) < _EXACT_IN_FLOAT32 else np.float64
+    of_block = torch.from_numpy(np.array(weights.T, dtype=dtype, order="C"))
+    block = blocks.of_window.astype(np.int64, copy=False)
     auroc = np.full((n_resamples, n_tasks), np.nan)
     ap = np.full((n_resamples, n_tasks), np.nan)
     for task in range(n_tasks):
         positive = labels[:, task].astype(bool)
         if positive.any():
             score = np.ascontiguousarray(logits[:, task])
-            auroc[:, task], ap[:, task] = _one_task(score, positive, blocks.of_window, of_block, windows)
+            auroc[:, task], ap[:, task] = _one_task(score, positive, block, of_block, windows)
     return auroc, ap
 
 
@@ -69,9 +69,7 @@ def _one_task(
         if tied is not None:
             beyond -= tied
         beaten_by += np.einsum("kr,kr->r", gained, beyond)
-        np.maximum(
-            called, np.finfo(np.float32).tiny, out=called
-        )  # where nothing is called, nothing is gained
+        np.maximum(called, 1, out=called)  # where nothing is called, nothing is gained
         precision = np.divide(hits, called, out=beyond, dtype=np.float64)
         precision_sum += np.einsum("kr,kr->r", gained, precision)
     negatives = windows - positives

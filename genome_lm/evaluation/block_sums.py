@@ -40,7 +40,6 @@ def repeated_sums(
         undefined = np.isnan(thresholds[tasks])
         calls, hits = (np.where(undefined, np.nan, counts) for counts in (calls, hits))
         confusion = Confusion(hits, calls - hits, positives - hits, windows - calls - positives + hits)
-        # An absent difference is what rounding leaves of a bin's sum, so the parts may be added as they are.
         apart = np.abs(repeated[:, 5:]).sum(axis=1)
         scores["f1"][:, tasks] = confusion.f1
         scores["precision"][:, tasks] = confusion.precision
@@ -56,6 +55,7 @@ def _block_sums(logits: np.ndarray, labels: np.ndarray, thresholds: np.ndarray, 
     positive = labels.astype(bool, copy=False)
     called = logits >= thresholds
     scores = logits.astype(np.float64)
+    # In the same operations as genome_lm.metrics.calibration, so that no window changes its bin by rounding.
     with np.errstate(over="ignore"):  # exp of more than 709 is infinite, and the probability 0
         probability = 1 / (1 + np.exp(-scores))
     np.negative(scores, out=scores, where=positive)  # for a positive, log(1 + exp(-z))
