@@ -102,12 +102,11 @@ def test_intervals_are_those_of_repeated_windows(aligned, comparison, uncertaint
             assert (high - low) / 2 == pytest.approx(1.6448536 * np.std(wins, ddof=1), rel=1e-6)
 
 
-def test_precision_is_over_tasks_that_every_predictor_calls(aligned, comparison, uncertainty):
+def test_precision_is_over_tasks_that_model_and_baseline_call(aligned, comparison, uncertainty):
     means = []
     for each in repeated(aligned, comparison, 50):
-        precision = {name: scores.precision for name, scores in each.items()}
-        called = ~np.any([np.isnan(values) for values in precision.values()], axis=0)
-        means.append(mean(precision["model"][called]))
+        called = ~np.isnan(each["model"].precision) & ~np.isnan(each["baseline"].precision)
+        means.append(mean(each["model"].precision[called]))
     found = uncertainty.splits["test"].intervals[50][0].by_measure["precision"]
     assert found["model"] == pytest.approx(quantiles(np.array(means)))
 

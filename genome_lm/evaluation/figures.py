@@ -21,7 +21,7 @@ class Figures:
 
     Means are over the tasks for which a score is defined, and NaN if there are none. Whether it is depends on
     the labels alone, so every predictor's mean is over the same tasks; precision, which also needs a call, is
-    averaged over the tasks for which every predictor has one.
+    averaged over the tasks for which both model and baseline have one (NaN for a rival that lacks some).
     """
 
     n_tasks: int
@@ -88,7 +88,7 @@ def figures(
         {name: getattr(values, measure)[chosen] for name, values in scores.items()}
         for measure in ("f1", "precision", "recall", "auroc", "ap", "brier", "ece", "cross_entropy")
     )
-    everywhere = ~np.any([np.isnan(values) for values in precision.values()], axis=0)
+    called = ~np.isnan(precision[MODEL]) & ~np.isnan(precision[BASELINE])
     mean_loss = means(cross_entropy)
     skill = {name: _skill(value, mean_loss[PRIOR]) for name, value in mean_loss.items()}
     differences = {rival: comparison.f1_difference(split, rival)[chosen] for rival in comparison.rivals}
@@ -105,7 +105,7 @@ def figures(
         untested=None if test is None else int((np.isnan(test.q[chosen]) & ~np.isnan(own)).sum()),
         few_valid_positives=int(comparison.few_valid_positives[chosen].sum()),
         f1=means(f1) | {"difference": mean(own)},
-        precision=means({name: values[everywhere] for name, values in precision.items()}),
+        precision={name: mean_of_all(values[called]) for name, values in precision.items()},
         recall=means(recall),
         auroc=means(auroc) | {"difference": mean(auroc[MODEL] - auroc[BASELINE])},
         ap=means(ap) | {"difference": mean(ap[MODEL] - ap[BASELINE])},
@@ -118,7 +118,7 @@ def figures(
             "f1": int(np.isnan(f1[MODEL]).sum()),
             "auroc": int(np.isnan(auroc[MODEL]).sum()),
             "ap": int(np.isnan(ap[MODEL]).sum()),
-            "precision": int((~everywhere).sum()),
+            "precision": int((~called).sum()),
         },
         against={
             rival: counted[rival] | {"f1_difference": mean(differences[rival])}
@@ -148,6 +148,11 @@ def mean(values: np.ndarray) -> float:
     """Mean of what is no NaN; NaN if there is nothing."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else math.nan
+
+
+def mean_of_all(values: np.ndarray) -> float:
+    """Mean; NaN if one of the values is, or if there is nothing."""
+    return float(values.mean()) if len(values) else math.nan
 
 
 def _skill(cross_entropy: float, prior: float) -> float:

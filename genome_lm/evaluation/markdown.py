@@ -129,8 +129,8 @@ def _undefined(figures: Figures) -> str:
     counts = ", ".join(f"{names[measure]} {count}" for measure, count in figures.undefined.items() if count)
     return (
         "Left out of the means and outcomes, because a task has no positives or no negatives here (for F1, "
-        f"or in validation; for precision, or some predictor calls nothing): {counts} of {figures.n_tasks} "
-        "tasks."
+        "or in validation; for precision, or model or baseline calls nothing): "
+        f"{counts} of {figures.n_tasks} tasks."
     )
 
 

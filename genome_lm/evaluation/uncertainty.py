@@ -133,12 +133,7 @@ def _set_intervals(
         measure: {name: _mean(scores[measure][:, tasks]) for name, scores in resampled.items()}
         for measure in MEANS
     }
-    # Precision needs a call: as in the figures, its mean is over the tasks for which every predictor has one.
-    missing = np.any([np.isnan(scores["precision"][:, tasks]) for scores in resampled.values()], axis=0)
-    means["precision"] = {
-        name: _mean(np.where(missing, math.nan, scores["precision"][:, tasks]))
-        for name, scores in resampled.items()
-    }
+    means["precision"] = _precision({name: each["precision"][:, tasks] for name, each in resampled.items()})
     means["ece"] = _unbiased(means["ece"], comparison, split, tasks)
     cross_entropy = {name: _mean(scores["cross_entropy"][:, tasks]) for name, scores in resampled.items()}
     means["perplexity"] = {name: np.exp(values) for name, values in cross_entropy.items()}
@@ -160,6 +155,21 @@ def _set_intervals(
         float(defined.sum()),
     )
     return SetIntervals(by_measure, wins, int(np.isnan(difference[:, defined]).sum()))
+
+
+def _precision(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """As in `genome_lm.evaluation.figures.Figures`: over the tasks on which model and baseline both call."""
+    called = ~np.isnan(values[MODEL]) & ~np.isnan(values[BASELINE])
+    count = called.sum(axis=1)
+    return {
+        name: np.divide(
+            np.where(called, precision, 0.0).sum(axis=1),
+            count,
+            out=np.full(len(precision), math.nan),
+            where=count > 0,
+        )
+        for name, precision in values.items()
+    }
 
 
 def _unbiased(
