@@ -80,7 +80,6 @@ OUTSIDE: dict[str, set[str]] = {
         "tracking",
     },
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
-    "matplotlib": set(),
     "altair": {"report"},
     "vl_convert": {"report"},
     "jinja2": {"report"},
