@@ -61,6 +61,32 @@ def test_refusals_leave_nothing_behind(checkpoint, tmp_path, monkeypatch, capsys
     assert (tmp_path / "there.tsv").read_text() == "old"
 
 
+def test_no_input_is_overwritten_whichever_way_it_is_found(checkpoint, small_file, tmp_path, capsys):
+    """The checkpoint, its evaluation's table and the dataset are known only once the checkpoint is read."""
+    fasta = write_fasta(tmp_path / "some.fa", {"a": random_letters(60)})
+    weights, data = tmp_path / "c.h5", tmp_path / "d.h5"
+    (tmp_path / "evaluation").mkdir()
+    table = tmp_path / "evaluation" / "tasks.tsv"
+    table.write_text("id\tthreshold_model\n")
+    weights.write_bytes(checkpoint.read_bytes())
+    data.write_bytes(small_file.read_bytes())
+    (tmp_path / "link.h5").symlink_to(data)
+    before = {path: path.read_bytes() for path in (weights, data, table, small_file)}
+    recorded = f"output={small_file}"  # what the checkpoint says that it was trained on
+    given = (f"data.path={data}",)
+    for output, more in (
+        (f"output={weights}", ()),
+        (f"output={data}", given),
+        (f"output={tmp_path / 'link.h5'}", given),
+        (f"output={table}", ()),
+        (recorded, ()),
+        (recorded, ("thresholds=none",)),
+    ):
+        arguments = (f"ckpt_path={weights}", f"fasta={fasta}", output, *more, "overwrite=true")
+        assert "is one of the inputs; choose another name" in refused(capsys, *arguments)
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_a_folder_of_several_runs(checkpoint, tmp_path, capsys):
     for name in ("a", "b"):
         (tmp_path / name / "checkpoints").mkdir(parents=True)

@@ -21,6 +21,7 @@ from genome_lm.commands.device import device_from
 from genome_lm.config import PredictConfig
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.fasta import read_fasta, scan_fasta
+from genome_lm.dataset.reading import embedded_dataset_path
 from genome_lm.dataset.source import identify
 from genome_lm.errors import UserError
 from genome_lm.evaluation.predict import predict_codes
@@ -28,6 +29,7 @@ from genome_lm.network import Network
 from genome_lm.prediction.batches import Tally, window_batches
 from genome_lm.prediction.hdf5 import write_hdf5
 from genome_lm.prediction.intervals import read_intervals, whole_records
+from genome_lm.prediction.messages import announce, report
 from genome_lm.prediction.order import in_window_order
 from genome_lm.prediction.output import Content, check_choices, is_table
 from genome_lm.prediction.tasks import PredictedTasks, choose_predicted
@@ -43,6 +45,8 @@ from genome_lm.prediction.windows import lay_windows
 from genome_lm.runs import run_folder
 
 logger = logging.getLogger(__name__)
+
+EVALUATION = "evaluation"
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ def predict(config: PredictConfig, interactive: bool) -> None:
         torch.set_num_threads(config.predict.threads)
     path = _checkpoint(config)
     saved = read_checkpoint(path)
+    check_output(output, _further_inputs(config, saved), "predictions.tsv")
     description = saved.description
     tasks = choose_predicted(
         description.tasks, description.positive_rate, config.tasks.ids, config.tasks.groups, str(path)
@@ -111,7 +116,7 @@ def predict(config: PredictConfig, interactive: bool) -> None:
         content = Content(
             intervals, windows, tasks, thresholds, bin_bp, _provenance(model, path, fasta, bed, bin_bp)
         )
-        _announce(content)
+        announce(content)
         used = {name: lengths[name] for name in intervals.by_record()}
         tally = Tally()
         predicting = bar.add_task("predicting", total=len(windows))
@@ -125,7 +130,7 @@ def predict(config: PredictConfig, interactive: bool) -> None:
                 rows = write_table(temporary, content, advancing, config.layout, config.only_calls, compress)
             else:
                 rows = write_hdf5(temporary, content, advancing)
-    _report(output, content, tally, rows, time.perf_counter() - started)
+    report(output, content, tally, rows, time.perf_counter() - started)
 
 
 def _check_settings(config: PredictConfig, output: Path, inputs: list[Path]) -> None:
@@ -151,6 +156,13 @@ def _checkpoint(config: PredictConfig) -> Path:
     return paths[0]
 
 
+def _further_inputs(config: PredictConfig, saved: Checkpoint) -> list[Path]:
+    """What is read besides FASTA and BED, or may be: known once the checkpoint is."""
+    evaluation = run_folder(saved.path) / EVALUATION
+    dataset = config.data.path or saved.description.dataset.get("path")
+    return [saved.path, evaluation / "tasks.tsv", Path(dataset) if dataset else embedded_dataset_path()]
+
+
 def _thresholds(config: PredictConfig, model: _Model, tasks: PredictedTasks) -> tuple[Thresholds, int | None]:
     """The thresholds, and the bin of the dataset trained on as far as it is known without opening that."""
     trained_on = model.saved.description.dataset
@@ -160,7 +172,7 @@ def _thresholds(config: PredictConfig, model: _Model, tasks: PredictedTasks) -> 
     if fixed is not None:
         return fixed, bin_bp
     try:
-        folder = run_folder(model.saved.path) / "evaluation"
+        folder = run_folder(model.saved.path) / EVALUATION
         found = thresholds_of_evaluation(
             folder, model.sha256, trained_on.get("checksum"), model.strands, tasks.ids
         )
@@ -234,7 +246,7 @@ def _provenance(
     build = trained_on.get("genome_build")
     return {
         "genome_lm_version": __version__,
-        "checkpoint": str(path),
+        "checkpoint": str(path.resolve().relative_to(run_folder(path).parent)),
         "checkpoint_sha256": model.sha256,
         "model": description.model_name,
         "dataset_checksum": str(trained_on.get("checksum")),
@@ -245,52 +257,3 @@ def _provenance(
         "fasta": fasta.name,
         "bed": bed.name if bed else "",
     }
-
-
-def _announce(content: Content) -> None:
-    thresholds, windows, intervals = content.thresholds, content.windows, content.intervals
-    without = np.count_nonzero(np.isnan(thresholds.logit))
-    logger.info(
-        "thresholds  %s%s",
-        thresholds.source,
-        f"; {without} of {len(content.tasks)} tasks have none"
-        if without and thresholds.source != "none"
-        else "",
-    )
-    logger.info(
-        "windows     %s of %d bp from %s intervals (sequences: %s), %d tasks each",
-        f"{len(windows):,}",
-        windows.context_bp,
-        f"{len(intervals):,}",
-        f"{len(set(intervals.records)):,}",
-        len(content.tasks),
-    )
-    if content.bin_bp is not None and len(windows) > len(intervals) and windows.stride_bp > content.bin_bp:
-        logger.info(
-            "            a probability refers to the middle %d bp of its window: stride_bp=%d leaves no gaps",
-            content.bin_bp,
-            content.bin_bp,
-        )
-
-
-def _report(output: Path, content: Content, tally: Tally, rows: int, seconds: float) -> None:
-    if tally.padded:
-        logger.info(
-            "            %s beyond an end of %s sequence, filled up with N",
-            "1 window reaches" if tally.padded == 1 else f"{tally.padded:,} windows reach",
-            "its" if tally.padded == 1 else "their",
-        )
-    if tally.mostly_n:
-        logger.info(
-            "            %s more than half N (%s nothing but N): such probabilities say little",
-            "1 window is" if tally.mostly_n == 1 else f"{tally.mostly_n:,} windows are",
-            f"{tally.only_n:,}",
-        )
-    logger.info(
-        "wrote       %s: %s rows, %.1f MB; %.1f s, %s windows/s",
-        output,
-        f"{rows:,}",
-        output.stat().st_size / 1e6,
-        seconds,
-        f"{len(content.windows) / seconds:,.0f}",
-    )

@@ -3,7 +3,8 @@
     /                    attributes: format, format_version, genome_lm_version, checkpoint, checkpoint_sha256,
                          model, dataset_checksum and genome_build (of the dataset trained on), context_bp,
                          bin_bp, average_strands, thresholds (in words), fasta, bed (without folders; bed is
-                         empty where there was none); genome_build and bin_bp are absent if unknown
+                         empty where there was none); a checkpoint and an evaluation are named from their
+                         run folder on; genome_build and bin_bp are absent if unknown
     /probability         float32 [n_windows, n_tasks]
     /call                uint8 [n_windows, n_tasks], 1 where the logit is at least the threshold, 0 where not,
                          255 for a task without a threshold

@@ -109,7 +109,10 @@ def thresholds_of_evaluation(
         logit = [float(field_of[task]) if field_of[task] else math.nan for task in task_ids]
     except (ValueError, TypeError) as error:
         raise NotApplicable(f"the evaluation in {folder} cannot be read") from error
-    return Thresholds(np.array(logit), f"highest F1 on validation, from {folder / 'tasks.tsv'}")
+    folder = folder.resolve()
+    # Without the folders above the run: the words go into files that are shared.
+    place = f"{folder.parent.name}/{folder.name}/tasks.tsv"
+    return Thresholds(np.array(logit), f"highest F1 on validation, from {place}")
 
 
 def thresholds_on_validation(
