@@ -88,7 +88,7 @@ def _train(config: DictConfig, run_dir: Path) -> float:
 def _evaluate(config: DictConfig, run_dir: Path) -> float:
     from genome_lm.commands.evaluate import evaluate as job
 
-    return job(OmegaConf.to_object(config))  # type: ignore[arg-type]
+    return job(OmegaConf.to_object(config), _repeating("evaluate"))  # type: ignore[arg-type]
 
 
 def _prepare(config: DictConfig, run_dir: Path) -> None:

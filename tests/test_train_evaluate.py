@@ -14,7 +14,7 @@ from small_run import SLICE, TINY, files, run_command, run_folders
 
 from genome_lm.build import network_with_weights
 from genome_lm.checkpoint import read_checkpoint
-from genome_lm.commands.evaluate import trained_tasks
+from genome_lm.commands.scope import trained_tasks
 from genome_lm.dataset.contents import SPLITS
 from genome_lm.dataset.prepare import prepare
 from genome_lm.dataset.reading import embedded_dataset_path
@@ -152,8 +152,13 @@ def test_a_second_evaluation_takes_the_baseline_from_the_cache(evaluated, run, t
         f"runs_dir={evaluated}/runs",
     )
     assert run_command("evaluate", *arguments, *QUICK_BASELINE) == 0
-    for name in ("tasks.tsv", "summary.json"):
-        assert (tmp_path / "evaluation" / name).read_text() == (evaluated / "evaluation" / name).read_text()
+    before, after = evaluated / "evaluation", tmp_path / "evaluation"
+    assert (after / "tasks.tsv").read_text() == (before / "tasks.tsv").read_text()
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (before, after)]
+    commands = [summary.pop("command") for summary in summaries]
+    assert summaries[0] == summaries[1]
+    assert f"output_dir={evaluated}" in commands[0]
+    assert commands[1].startswith("genome-lm evaluate ckpt_path=")
 
 
 def test_the_newest_run_is_evaluated_by_default_under_the_reports_rules(run, tmp_path):

@@ -93,6 +93,11 @@ def test_intervals_are_those_of_repeated_windows(aligned, comparison, uncertaint
             quantiles(1 - loss["model"] / loss["prior"])
         )
         assert found.by_measure["skill"]["prior"] == pytest.approx((0, 0))
+        own = [
+            mean(1 - each["model"].cross_entropy[mask] / each["prior"].cross_entropy[mask])
+            for each in resamples
+        ]
+        assert found.by_measure["task_skill"]["model"] == pytest.approx(quantiles(np.array(own)))
         assert found.by_measure["bits"]["model"] == pytest.approx(quantiles(loss["model"] / math.log(2)))
         wins = [np.sum(each["model"].f1[mask] > each["baseline"].f1[mask]) for each in resamples]
         point = np.sum(comparison.f1_difference("test")[mask] > 0)

@@ -12,6 +12,7 @@ from genome_lm.baseline.logistic import place_signs, single_class, task_blocks
 from genome_lm.baseline.solver import SolverState, initial_state, minimise, state_at
 from genome_lm.choices import PenaltyChoice
 from genome_lm.metrics.cross_entropy import binary_cross_entropy_per_task
+from genome_lm.metrics.thresholds import FEW_POSITIVES
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,6 @@ depend on the number of windows: 1e-6 is nearly the positive rate alone, 1e-1 ha
 coefficients."""
 
 PATIENCE = 2
-FEW_POSITIVES = 30
 
 
 @dataclass(frozen=True)

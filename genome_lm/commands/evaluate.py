@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +11,14 @@ import numpy as np
 import torch
 
 from genome_lm.allocator import keep_freed_memory
-from genome_lm.build import dataset_from, network_with_weights
-from genome_lm.checkpoint import Description
+from genome_lm.build import network_with_weights
 from genome_lm.choices import Protocol
 from genome_lm.commands.checkpoints import Member, checkpoint_paths, output_folder, read_members
 from genome_lm.commands.device import device_from
 from genome_lm.commands.rivals import BEST_BASELINE, fit_baselines
+from genome_lm.commands.scope import dataset_to_score, tasks_to_score, trained_tasks
 from genome_lm.config import BootstrapConfig, EvaluateConfig
 from genome_lm.dataset.contents import Dataset
-from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.errors import UserError
 from genome_lm.evaluation import members as scored
 from genome_lm.evaluation.aligned import MODEL, SCORED_SPLITS, Aligned, align
@@ -36,7 +36,6 @@ from genome_lm.evaluation.report import write_evaluation
 from genome_lm.evaluation.summary import CheckpointFile, Details
 from genome_lm.evaluation.task_sets import TaskSets, task_sets
 from genome_lm.evaluation.uncertainty import BootstrapSettings, Uncertainty, estimate_uncertainty
-from genome_lm.naming import task_set_name
 from genome_lm.report.page import write_report
 from genome_lm.runs import run_folder
 from genome_lm.tracking.evaluation import log_evaluation
@@ -44,8 +43,12 @@ from genome_lm.tracking.evaluation import log_evaluation
 logger = logging.getLogger(__name__)
 
 
-def evaluate(config: EvaluateConfig) -> float:
+def evaluate(config: EvaluateConfig, command: str) -> float:
     """Score checkpoints against the baseline and the prior; return the model's test perplexity.
+
+    Args:
+        config: the composed and resolved configuration.
+        command: the command line that repeats this, but for a checkpoint that was found by its date.
 
     Of several checkpoints each is scored, and the model is their ensemble or the best of them on validation.
 
@@ -63,16 +66,9 @@ def evaluate(config: EvaluateConfig) -> float:
     paths = checkpoint_paths(config.ckpt_path, Path(config.runs_dir))
     members = read_members(paths)
     checkpoint, description = members[0].checkpoint.path, members[0].checkpoint.description
-    dataset = _dataset(config, description, checkpoint)
+    dataset = dataset_to_score(config, description, checkpoint)
     trained = trained_tasks(description, dataset, checkpoint)
-    wanted = choose_tasks(dataset, config.evaluate.min_positive_rate)
-    tasks = _scored(config, wanted, trained)
-    task_set = task_set_name(
-        len(tasks),
-        len(dataset.tasks),
-        config.evaluate.min_positive_rate,
-        "as far as trained on" if len(tasks) < len(wanted) else "",
-    )
+    tasks, task_set = tasks_to_score(config, dataset, trained)
     strands = (
         description.average_strands
         if config.evaluate.average_strands is None
@@ -119,6 +115,9 @@ def evaluate(config: EvaluateConfig) -> float:
     comparison = compare(aligned, task_set, protocol)
     sets = task_sets(comparison)
     details = Details(
+        command=command
+        if config.ckpt_path is not None
+        else f"{command} ckpt_path={shlex.quote(str(checkpoint))}",
         baseline=baselines.account,
         uncertainty=_uncertainty(config.bootstrap, aligned, comparison, sets),
         calibration={split: calibration(aligned, split, sets) for split in SCORED_SPLITS},
@@ -258,65 +257,3 @@ def _tuned(evaluation: Path, members: Sequence[Member]) -> dict[str, object] | N
     except (OSError, ValueError, KeyError, TypeError):
         logger.info("there is no tuned evaluation of this checkpoint to stand beside; run evaluate for one")
         return None
-
-
-def trained_tasks(description: Description, dataset: Dataset, checkpoint: Path) -> np.ndarray:
-    """Dataset indices, int64, of the checkpoint's tasks, in their order there.
-
-    Raises:
-        UserError: the dataset lacks some of them, or holds them in another order.
-    """
-    index_of = {task: index for index, task in enumerate(dataset.tasks.id)}
-    ids = description.tasks["id"]
-    unknown = [task for task in ids if task not in index_of]
-    if unknown:
-        raise UserError(
-            f"checkpoint {checkpoint} was trained on other tasks: {len(unknown)} of its {len(ids)} tasks, "
-            f"such as {unknown[0]}, are not in {dataset.path}; give the dataset that it was trained on "
-            "as data.path"
-        )
-    indices = np.array([index_of[task] for task in ids], dtype=np.int64)
-    if (np.diff(indices) <= 0).any():
-        raise UserError(
-            f"checkpoint {checkpoint} has its tasks in another order than {dataset.path}; "
-            "give the dataset that it was trained on as data.path"
-        )
-    return indices
-
-
-def _dataset(config: EvaluateConfig, description: Description, checkpoint: Path) -> Dataset:
-    recorded = description.dataset.get("path")
-    if recorded is not None and config.data.path is None and not Path(recorded).is_file():
-        raise UserError(
-            f"checkpoint {checkpoint} was trained on {recorded}, which is not there; "
-            "give its place as data.path"
-        )
-    dataset = dataset_from(config.data.path or recorded)
-    if dataset.checksum != description.dataset.get("checksum"):
-        if config.data.path is None:
-            raise UserError(
-                f"dataset {dataset.path} has changed since checkpoint {checkpoint} was trained on it; "
-                "give the right one as data.path, or this one if you mean it"
-            )
-        logger.warning("data      %s is not the dataset that the checkpoint was trained on", dataset.path)
-    for split in SCORED_SPLITS:
-        if not len(dataset.windows_of(split)):
-            raise UserError(
-                f"dataset {dataset.path} has no {split} windows to score; prepare it with such a split"
-            )
-    return dataset
-
-
-def _scored(config: EvaluateConfig, wanted: np.ndarray, trained: np.ndarray) -> np.ndarray:
-    tasks = np.intersect1d(wanted, trained)
-    if not len(tasks):
-        raise UserError(
-            f"none of the checkpoint's {len(trained)} tasks has a positive rate of at least "
-            f"{config.evaluate.min_positive_rate:g} in train; lower evaluate.min_positive_rate"
-        )
-    if len(tasks) < len(wanted):
-        logger.info(
-            "          %d more tasks have that rate but were not trained on, and are left out",
-            len(wanted) - len(tasks),
-        )
-    return tasks

@@ -10,10 +10,7 @@ from genome_lm.evaluation.aligned import BASELINE, MODEL, PRIOR, SCORED_SPLITS, 
 from genome_lm.metrics.calibration import brier_score_per_task, expected_calibration_error
 from genome_lm.metrics.cross_entropy import binary_cross_entropy_per_task
 from genome_lm.metrics.ranking import auroc_and_average_precision
-from genome_lm.metrics.thresholds import best_f1_thresholds, confusion_at
-
-FEW_POSITIVES = 30
-"""With fewer positives in validation a threshold is hardly a choice; such tasks are marked."""
+from genome_lm.metrics.thresholds import FEW_POSITIVES, best_f1_thresholds, confusion_at
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ class Figures:
     perplexity: dict[str, float]  # exp of the mean cross-entropy over all tasks and windows
     bits: dict[str, float]  # that mean cross-entropy in bits: of one window, for one task
     skill: dict[str, float]  # share of the prior's mean cross-entropy removed; and "difference"
+    task_skill: dict[str, float]  # mean of the tasks' own skills, each counting alike; and "difference"
     undefined: dict[str, int]  # by measure, tasks left out of its mean and of the counts above
     against: dict[
         str, dict[str, float]
@@ -91,6 +92,7 @@ def figures(
     called = ~np.isnan(precision[MODEL]) & ~np.isnan(precision[BASELINE])
     mean_loss = means(cross_entropy)
     skill = {name: _skill(value, mean_loss[PRIOR]) for name, value in mean_loss.items()}
+    task_skill = means({name: comparison.skill(split, name)[chosen] for name in scores})
     differences = {rival: comparison.f1_difference(split, rival)[chosen] for rival in comparison.rivals}
     counted = {rival: outcomes(difference) for rival, difference in differences.items()}
     significant = None if test is None else (test.q[chosen] <= SIGNIFICANT_Q)
@@ -114,6 +116,7 @@ def figures(
         perplexity={name: perplexity(value) for name, value in mean_loss.items()},
         bits={name: value / math.log(2) for name, value in mean_loss.items()},
         skill=skill | {"difference": skill[MODEL] - skill[BASELINE]},
+        task_skill=task_skill | {"difference": task_skill[MODEL] - task_skill[BASELINE]},
         undefined={
             "f1": int(np.isnan(f1[MODEL]).sum()),
             "auroc": int(np.isnan(auroc[MODEL]).sum()),

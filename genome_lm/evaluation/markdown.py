@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from genome_lm.choices import Protocol
 from genome_lm.evaluation.aligned import BASELINE, MODEL, PRIOR
-from genome_lm.evaluation.compare import FEW_POSITIVES
 from genome_lm.evaluation.figures import SIGNIFICANT_Q, Figures
 from genome_lm.evaluation.markdown_tables import (
     bounds,
@@ -19,6 +18,7 @@ from genome_lm.evaluation.markdown_tables import (
 from genome_lm.evaluation.published import REPORT
 from genome_lm.evaluation.summary import SplitSummary, Summary
 from genome_lm.evaluation.uncertainty import CONDITIONAL_ON
+from genome_lm.metrics.thresholds import FEW_POSITIVES
 
 
 def to_markdown(summary: Summary) -> str:
@@ -72,8 +72,10 @@ def _headline(figures: Figures) -> str:
         f"Mean F1 is {show(figures.f1[MODEL], 3)} for the model and {show(figures.f1[BASELINE], 3)} for "
         f"the baseline ({difference}). "
         f"The model's perplexity is {show(ppl[MODEL])}, {verdict} that of the constant prior, "
-        f"{show(ppl[PRIOR])}; the baseline's is {show(ppl[BASELINE])}. The model removes "
-        f"{_percent(skill[MODEL])} of the prior's cross-entropy, the baseline {_percent(skill[BASELINE])}."
+        f"{show(ppl[PRIOR])}; the baseline's is {show(ppl[BASELINE])}. Of the prior's "
+        f"cross-entropy over all tasks the model removes {_percent(skill[MODEL])}, the baseline "
+        f"{_percent(skill[BASELINE])}; averaged over tasks {_percent(figures.task_skill[MODEL])} and "
+        f"{_percent(figures.task_skill[BASELINE])}."
     )
 
 
@@ -192,8 +194,11 @@ def _how(summary: Summary) -> str:
         "called positive at or above its threshold",
         "- F1, precision, recall, AUROC and AP: means over tasks; AP is average precision, not interpolated",
         "- perplexity: exp of the mean binary cross-entropy (natural logarithm) over tasks and windows; "
-        "bits: that mean with logarithm 2; skill: the share of the prior's mean that is removed",
+        "bits: that mean with logarithm 2",
+        "- skill: the share of the prior's cross-entropy that is removed, of all tasks and windows together "
+        "(common labels weigh more), or of each task and then averaged",
         "- calibration error: expected calibration error of the probabilities, 15 bins of equal width",
+        *([f"- command: `{summary.details.command}`"] if summary.details.command else []),
         f"- dataset: {comparison.genome_build}, {comparison.dataset_checksum}",
     ]
     return "\n".join(lines)

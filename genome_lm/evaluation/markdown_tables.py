@@ -20,6 +20,7 @@ ROWS = (
     ("perplexity", "perplexity", 4),
     ("bits per task", "bits", 4),
     ("skill", "skill", 3),
+    ("skill, mean of tasks", "task_skill", 3),
     ("Brier score", "brier", 4),
     ("calibration error", "ece", 4),
 )

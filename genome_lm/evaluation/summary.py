@@ -36,6 +36,7 @@ class Details:
     """What is known of a comparison besides its scores; all of it may be left out.
 
     Attributes:
+        command: the command line that repeats the evaluation.
         baseline: how the baseline was fitted, such as context, penalties and gradient norm: numbers, strings,
             lists and dictionaries of them, shown as they are.
         uncertainty: intervals and tests, for the sets that `genome_lm.evaluation.task_sets.task_sets` gives.
@@ -46,6 +47,7 @@ class Details:
             report's; None if there are none or this is the tuned protocol.
     """
 
+    command: str = ""
     baseline: Mapping[str, object] = field(default_factory=dict)
     uncertainty: Uncertainty | None = None
     calibration: Mapping[str, Mapping[str, Mapping[str, list[CalibrationBin]]]] = field(default_factory=dict)
@@ -136,6 +138,7 @@ class Summary:
         return {
             "n_tasks": len(comparison.tasks),
             "task_set": comparison.task_set,
+            "command": details.command,
             "dataset": {
                 "genome_build": comparison.genome_build,
                 "checksum": comparison.dataset_checksum,

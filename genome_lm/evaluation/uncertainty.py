@@ -139,6 +139,10 @@ def _set_intervals(
     means["perplexity"] = {name: np.exp(values) for name, values in cross_entropy.items()}
     means["bits"] = {name: values / math.log(2) for name, values in cross_entropy.items()}
     means["skill"] = {name: _skill(values, cross_entropy[PRIOR]) for name, values in cross_entropy.items()}
+    prior = resampled[PRIOR]["cross_entropy"][:, tasks]
+    means["task_skill"] = {
+        name: _mean(_skill(scores["cross_entropy"][:, tasks], prior)) for name, scores in resampled.items()
+    }
     by_measure = {
         measure: {name: percentile_interval(each, level) for name, each in values.items()}
         | {"difference": percentile_interval(values[MODEL] - values[BASELINE], level)}
@@ -189,7 +193,7 @@ def _unbiased(
 
 
 def _skill(cross_entropy: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    return 1 - np.divide(cross_entropy, prior, out=np.full(len(prior), math.nan), where=prior > 0)
+    return 1 - np.divide(cross_entropy, prior, out=np.full(prior.shape, math.nan), where=prior > 0)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -6,6 +6,9 @@ import numpy as np
 
 from genome_lm.metrics.ranking import check_pair, ranked_blocks
 
+FEW_POSITIVES = 30
+"""With fewer positives, what is chosen on them (a threshold, a penalty) is hardly a choice."""
+
 
 def best_f1_thresholds(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The threshold of the highest F1 for each task, float64 [n_tasks], on the same scale as the logits.
