@@ -16,7 +16,7 @@ COUNTS = ("wins", "ties", "losses")
 
 
 def small_tasks(n: int, groups: Sequence[str] = GROUPS) -> list[dict[str, object]]:
-    """Rows of a tasks.tsv: the first without a score, a seventh with few positives, a fourth published."""
+    """Rows of a tasks.tsv: the first without a score; some with few positives, not tested, or published."""
     generator = np.random.default_rng(5)
     rows: list[dict[str, object]] = []
     for number in range(n):
@@ -55,6 +55,9 @@ def small_tasks(n: int, groups: Sequence[str] = GROUPS) -> list[dict[str, object
             "reference_deepsea_auroc": published if number % 4 == 0 else "",
             "reference_danq_auroc": min(published + 0.01, 1.0) if number % 4 == 0 else "",
         }
+        if number % 9 == 5:
+            row |= {f"test_f1_difference_{name}": "" for name in ("low", "high", "t", "p", "q")}
+            row["test_significance"] = ""
         if number == 0:
             unscored = ("outcome", "significance", "f1_", "auroc_", "ap_")
             row |= {name: "" for name in row if name.removeprefix("test_").startswith(unscored)}
@@ -81,6 +84,7 @@ def figures(rows: Sequence[dict[str, object]]) -> dict[str, object]:
         "auroc": {"model": mean("test_auroc_model"), "baseline": 0.71, "prior": 0.5, "difference": 0.03},
         "ap": {"model": mean("test_ap_model"), "baseline": 0.19, "prior": 0.07, "difference": 0.02},
         "skill": {"model": mean("test_skill_model"), "baseline": 0.04, "prior": 0.0, "difference": 0.01},
+        "task_skill": {"model": 0.153, "baseline": 0.125, "prior": 0.0, "difference": 0.028},
         "perplexity": {"model": 1.1889, "baseline": 1.1917, "prior": 1.2130},
         "brier": {"model": 0.051, "baseline": 0.053, "prior": 0.056},
         "ece": {"model": 0.004, "baseline": 0.006, "prior": 0.003},
@@ -100,6 +104,7 @@ def figures(rows: Sequence[dict[str, object]]) -> dict[str, object]:
         "losses": losses,
         "significant_wins": sure[0],
         "significant_losses": sure[1],
+        "untested": sum(row["test_f1_difference_q"] == "" for row in scored),
         "few_valid_positives": sum(bool(row["few_valid_positives"]) for row in rows),
         **scores,
         "bits": {"model": 0.2497, "baseline": 0.2530, "prior": 0.2786},
@@ -162,6 +167,7 @@ def small_summary(rows: Sequence[dict[str, object]], members: int = 3) -> dict[s
     }
     scores = {"perplexity": 1.189, "skill": 0.1, "f1": 0.276, "auroc": 0.772, "ap": 0.233}
     return {
+        "command": "genome-lm evaluate ckpt_path=checkpoints/best.ckpt evaluate.min_positive_rate=0.01",
         "n_tasks": len(rows),
         "task_set": f"{len(rows)} of 560 tasks with >= 1% positives in train",
         "dataset": {"genome_build": "hg19", "checksum": "sha256:0b06c701", "train_windows": 37492},

@@ -88,6 +88,10 @@ def test_one_point_a_task_with_both_scores(tasks, tmp_path):
     sure = sum(bool(task.significance) for task in tasks)
     assert points.count('fill-opacity="0.8"') == sure
     assert points.count('fill-opacity="0"') == 29 - sure
+    untested = sum(task.get("test_f1_difference_q") is None for task in scored(tasks))
+    assert points.count('d="M1.62,0A') == untested == 3, "small circles: all three are of one group"
+    assert f"of {29 - untested} tasks tested" in figure.caption
+    assert f"Small hollow points, {untested} tasks, were not tested" in figure.caption
 
 
 def test_captions_say_what_is_found(tasks):

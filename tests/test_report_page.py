@@ -46,7 +46,42 @@ def test_the_answer_is_that_of_the_summary(written):
     assert "The model beats the k-mer regression" in text
     assert f"difference {test['f1']['difference']:+.3f}, 95% interval {low:+.3f} to {high:+.3f}" in text
     assert f"{test['wins']} of 39 tasks" in text
-    assert f"{test['significant_wins']} of these wins" in text
+    untested = test["untested"]
+    sure = f"{test['significant_wins']} wins and {test['significant_losses']} losses are significant"
+    assert untested > 0
+    assert f"Of {39 - untested} tasks tested one by one, {sure}; {untested} tasks could not be" in text
+    assert f"significant of {39 - untested} tested: {test['significant_wins']} won" in text
+
+
+def test_both_skills_are_named_for_what_they_are(written):
+    evaluation, page = written
+    test = json.loads((evaluation / "summary.json").read_text())["test"]
+    pooled, own, text = test["skill"]["model"], test["task_skill"]["model"], visible(page)
+    assert f"summed over all tasks and windows, is {pooled:.1%} less than that of a constant" in text
+    assert f"the mean of the tasks' own skills is {own:.1%}" in text
+    assert f"mean of the tasks' own: {own:.1%}" in text
+    assert "averaged over tasks" not in text
+
+
+def test_tiles_have_the_interval_of_the_difference(written):
+    """The intervals of model and baseline overlap, although that of their difference is far from zero."""
+    evaluation, page = written
+    scores = json.loads((evaluation / "summary.json").read_text())["test"]["intervals"]["100000"]
+    tiles = re.search(r'<dl class="tiles">(.*?)</dl>', page, re.DOTALL)[1]
+    for measure in ("auroc", "ap"):
+        low, high = scores[measure]["difference"]
+        assert f"95% interval {low:+.3f} to {high:+.3f}".replace("-", "\N{MINUS SIGN}") in tiles
+    assert "difference \N{MINUS SIGN}0.0028" in tiles, "of perplexity, from its two values"
+
+
+def test_tasks_that_were_not_tested_say_so(written):
+    page = written[1]
+    columns = data_of(page)["datasets"]["tasks"]
+    told = dict(zip(columns["id"], columns["q_text"], strict=True))
+    assert told["ENCFF0005"] == "not tested"
+    assert told["ENCFF0000"] == "-", "it has no score"
+    assert "not tested" not in (told["ENCFF0001"], told["ENCFF0002"])
+    assert '<option value="untested">not tested</option>' in page
 
 
 @pytest.mark.parametrize(
@@ -139,7 +174,7 @@ def test_an_old_evaluation_says_what_it_lacks(tmp_path):
     """As evaluations were before intervals, calibration and numbers of positives."""
     rows = small_tasks(6)
     summary = small_summary(rows)
-    for key in ("bootstrap", "checkpoints", "members", "tuned"):
+    for key in ("bootstrap", "checkpoints", "command", "members", "tuned"):
         del summary[key]
     old = {
         "windows",

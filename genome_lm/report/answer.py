@@ -13,6 +13,7 @@ from genome_lm.report.words import (
     score,
     several,
     signed,
+    signed_percent,
     spanned,
 )
 
@@ -67,27 +68,39 @@ def answer(summary: Mapping[str, object]) -> list[str]:
 def _explained(test: Mapping[str, object], level: str) -> str:
     skill = number(test, "skill", "model")
     model, prior = (number(test, "perplexity", name) for name in ("model", "prior"))
-    if skill is not None:
-        interval = interval_of(test, "skill", "model")
-        span = f" ({level} interval {_percents(interval)})" if interval else ""
-        baseline = number(test, "skill", "baseline")
-        beside = f"; the k-mer regression removes {percent(baseline, 1)}" if baseline is not None else ""
-        verb = "removes" if skill >= 0 else "adds to"
-        if skill < 0:
-            return (
-                "On unseen sequence the model explains nothing on average: its cross-entropy is "
-                f"{percent(-skill, 1)} higher than that of a constant prediction{span}{beside}."
-            )
+    if skill is None:
+        if model is None or prior is None:
+            return ""
         return (
-            f"On sequence that it has not seen, the model {verb} {percent(skill, 1)} of the cross-entropy "
-            f"that a constant prediction leaves{span}{beside}. That is how much of these experiments it "
-            "explains from DNA sequence alone, averaged over tasks."
+            f"On test, sequence that it was not trained on, the model has a perplexity of {score(model, 4)}; "
+            f"a constant prediction, which knows nothing of the sequence, has {score(prior, 4)}."
         )
-    if model is None or prior is None:
-        return ""
+    interval = interval_of(test, "skill", "model")
+    span = f" ({level} interval {_percents(interval)})" if interval else ""
+    baseline = number(test, "skill", "baseline")
+    beside = f"; the k-mer regression has a skill of {percent(baseline, 1)}" if baseline is not None else ""
+    change = "less" if skill >= 0 else "more"
     return (
-        f"On sequence that it has not seen, the model has a perplexity of {score(model, 4)}; a constant "
-        f"prediction, which knows nothing of the sequence, has {score(prior, 4)}."
+        "On test, sequence that it was not trained on, the model's cross-entropy, summed over all tasks and "
+        f"windows, is {percent(abs(skill), 1)} {change} than that of a constant prediction: a skill of "
+        f"{percent(skill, 1)}{span}{beside}.{_per_task(test, level)}"
+    )
+
+
+def _per_task(test: Mapping[str, object], level: str) -> str:
+    """The mean of the tasks' own skills, in which rare and common labels count alike."""
+    model = number(test, "task_skill", "model")
+    if model is None:
+        return ""
+    interval, baseline = interval_of(test, "task_skill", "model"), number(test, "task_skill", "baseline")
+    inside = [
+        f"{level} interval {_percents(interval)}" if interval else "",
+        f"regression {percent(baseline, 1)}" if baseline is not None else "",
+    ]
+    span = f" ({'; '.join(filter(None, inside))})" if any(inside) else ""
+    return (
+        f" Tasks with common labels weigh most in that sum; the mean of the tasks' own skills is "
+        f"{percent(model, 1)}{span}."
     )
 
 
@@ -115,16 +128,24 @@ def _verdict(test: Mapping[str, object], level: str) -> str:
 
 def _outcomes(test: Mapping[str, object]) -> str:
     wins, losses = (whole(test, name) or 0 for name in ("wins", "losses"))
-    sure_wins, sure_losses = (whole(test, f"significant_{name}") for name in ("wins", "losses"))
     words = (
         f"It has the higher F1 on {count(wins)} of {several(counted(test), 'task')} "
-        f"({percent(wins / counted(test))}) and the lower on {count(losses)}"
+        f"({percent(wins / counted(test))}) and the lower on {count(losses)}."
     )
+    return f"{words} {sure}." if (sure := _significant(test)) else words
+
+
+def _significant(test: Mapping[str, object]) -> str:
+    """How many of the tasks that were tested differ significantly; empty if nothing was tested."""
+    sure_wins, sure_losses = (whole(test, f"significant_{name}") for name in ("wins", "losses"))
     if sure_wins is None or sure_losses is None:
-        return words + "."
-    return (
-        f"{words}; {count(sure_wins)} of these wins and {count(sure_losses)} of these losses are significant."
-    )
+        return ""
+    untested = whole(test, "untested")
+    differ = f"{count(sure_wins)} wins and {count(sure_losses)} losses are significant"
+    if untested is None:
+        return differ
+    rest = f"; {several(untested, 'task')} could not be tested" if untested else ""
+    return f"Of {several(counted(test) - untested, 'task')} tested one by one, {differ}{rest}"
 
 
 def _groups(test: Mapping[str, object]) -> str:
@@ -151,75 +172,93 @@ def _groups(test: Mapping[str, object]) -> str:
 
 
 def tiles(summary: Mapping[str, object]) -> list[Tile]:
-    """Wins, F1 difference, perplexity, skill, AUROC and AP on test."""
-    test = table(summary, "test")
-    level = level_of(summary)
-    wins, n = whole(test, "wins"), counted(test)
-    sure = [whole(test, f"significant_{name}") for name in ("wins", "losses")]
-    span = interval_of(test, "wins")
-    found = [
-        Tile(
-            "Tasks won in F1",
-            f"{count(wins)} of {count(n)}" if n else "-",
-            _notes(
-                f"{percent((wins or 0) / n)} won, {count(whole(test, 'losses'))} lost" if n else "",
-                f"{level} interval {counts_spanned(span)}" if span else "",
-                f"significant: {count(sure[0])} won, {count(sure[1])} lost" if None not in sure else "",
-            ),
-        ),
+    """Wins, F1 difference, skill, perplexity, AUROC and AP on test.
+
+    Scores have the interval of their difference to the baseline beside them: both predictors are scored on
+    the same windows, so their own intervals overlap even where the difference is clear.
+    """
+    test, level = table(summary, "test"), level_of(summary)
+    return [
+        _wins_tile(test, level),
         Tile(
             "Mean F1 difference",
             signed(number(test, "f1", "difference")),
             _notes(
-                _interval(interval_of(test, "f1", "difference"), level, sign=True),
+                _interval(interval_of(test, "f1", "difference"), level),
                 f"model {score(number(test, 'f1', 'model'))}, baseline "
                 f"{score(number(test, 'f1', 'baseline'))}",
             ),
         ),
-        Tile(
-            "Perplexity",
-            score(number(test, "perplexity", "model"), 4),
-            _notes(
-                _interval(interval_of(test, "perplexity", "model"), level, digits=4),
-                f"baseline {score(number(test, 'perplexity', 'baseline'), 4)}, "
-                f"prior {score(number(test, 'perplexity', 'prior'), 4)}",
-            ),
-        ),
+        *_skill_tile(test, level),
+        _score_tile(test, level, "perplexity", "Perplexity", 4),
+        _score_tile(test, level, "auroc", "Mean AUROC", 3),
+        _score_tile(test, level, "ap", "Mean average precision", 3),
     ]
-    if (skill := number(test, "skill", "model")) is not None:
-        interval = interval_of(test, "skill", "model")
-        found.append(
-            Tile(
-                "Skill over the prior",
-                percent(skill, 1),
-                _notes(
-                    f"{level} interval {_percents(interval)}" if interval else "",
-                    f"baseline {percent(number(test, 'skill', 'baseline'), 1)}",
-                ),
-            )
+
+
+def _wins_tile(test: Mapping[str, object], level: str) -> Tile:
+    wins, n, span = whole(test, "wins"), counted(test), interval_of(test, "wins")
+    sure = [whole(test, f"significant_{name}") for name in ("wins", "losses")]
+    untested = whole(test, "untested")
+    among = "" if untested is None else f" of {count(n - untested)} tested"
+    return Tile(
+        "Tasks won in F1",
+        f"{count(wins)} of {count(n)}" if n else "-",
+        _notes(
+            f"{percent((wins or 0) / n)} won, {count(whole(test, 'losses'))} lost" if n else "",
+            f"{level} interval {counts_spanned(span)}" if span else "",
+            f"significant{among}: {count(sure[0])} won, {count(sure[1])} lost" if None not in sure else "",
+        ),
+    )
+
+
+def _skill_tile(test: Mapping[str, object], level: str) -> list[Tile]:
+    """The tile of skill; none where the evaluation has no skill."""
+    if number(test, "skill", "model") is None:
+        return []
+    difference, interval = number(test, "skill", "difference"), interval_of(test, "skill", "difference")
+    span = f" ({level} interval {_points(interval)})" if interval else ""
+    own = number(test, "task_skill", "model")
+    return [
+        Tile(
+            "Skill",
+            percent(number(test, "skill", "model"), 1),
+            _notes(
+                f"baseline {percent(number(test, 'skill', 'baseline'), 1)}",
+                f"difference {signed_percent(difference, 1)} points{span}" if difference is not None else "",
+                f"mean of the tasks' own: {percent(own, 1)}" if own is not None else "",
+            ),
         )
-    for measure, label in (("auroc", "Mean AUROC"), ("ap", "Mean average precision")):
-        prior = number(test, measure, "prior")
-        found.append(
-            Tile(
-                label,
-                score(number(test, measure, "model")),
-                _notes(
-                    _interval(interval_of(test, measure, "model"), level),
-                    f"baseline {score(number(test, measure, 'baseline'))}, prior {score(prior)}",
-                ),
-            )
-        )
-    return found
+    ]
+
+
+def _score_tile(test: Mapping[str, object], level: str, measure: str, label: str, digits: int) -> Tile:
+    model, baseline, prior = (number(test, measure, name) for name in ("model", "baseline", "prior"))
+    difference, interval = number(test, measure, "difference"), interval_of(test, measure, "difference")
+    if difference is None and model is not None and baseline is not None:
+        difference = model - baseline
+    span = f" ({_interval(interval, level, digits)})" if interval else ""
+    return Tile(
+        label,
+        score(model, digits),
+        _notes(
+            f"baseline {score(baseline, digits)}, prior {score(prior, digits)}",
+            "" if difference is None else f"difference {signed(difference, digits)}{span}",
+        ),
+    )
 
 
 def _notes(*notes: str) -> tuple[str, ...]:
     return tuple(note for note in notes if note)
 
 
-def _interval(interval: Pair | None, level: str, digits: int = 3, sign: bool = False) -> str:
-    return f"{level} interval {spanned(interval, digits, sign)}" if interval else ""
+def _interval(difference: Pair | None, level: str, digits: int = 3) -> str:
+    return f"{level} interval {spanned(difference, digits, sign=True)}" if difference else ""
 
 
 def _percents(interval: Pair) -> str:
     return f"{percent(interval[0], 1)} to {percent(interval[1], 1)}"
+
+
+def _points(interval: Pair) -> str:
+    return f"{signed_percent(interval[0], 1)} to {signed_percent(interval[1], 1)}"

@@ -25,6 +25,7 @@ RANKING_HEADER = (
 INFORMATION_HEADER = (
     "group", "skill, model", "skill, baseline", "difference", "bits, model", "bits, baseline", "bits, prior",
 )  # fmt: skip
+TASK_SKILL_HEADER = ("own skill, model", "own skill, baseline", "difference")
 
 
 def group_section(summary: Mapping[str, object]) -> Section:
@@ -48,14 +49,23 @@ def _blocks(summary: Mapping[str, object], block: str) -> str:
 
 def _group_tables(summary: Mapping[str, object], block: str) -> list[Table]:
     resampled = f"; {level_of(summary)} intervals from blocks of {size(int(block))}" if block else ""
+    own = any(number(figures, "task_skill", "model") is not None for figures in _sets(summary).values())
+    skills: tuple[str, ...] = (
+        (*INFORMATION_HEADER[:4], *TASK_SKILL_HEADER, *INFORMATION_HEADER[4:]) if own else INFORMATION_HEADER
+    )
     kinds: tuple[tuple[str, Sequence[str], Callable[[Mapping[str, object], str], list[Cell]]], ...] = (
-        ("Outcomes and F1", F1_HEADER, _outcome_cells),
-        ("Ranking", RANKING_HEADER, _ranking_cells),
-        ("Information", INFORMATION_HEADER, _information_cells),
+        ("Outcomes and F1, test, means over tasks", F1_HEADER, _outcome_cells),
+        ("Ranking, test, means over tasks", RANKING_HEADER, _ranking_cells),
+        (
+            "Information, test; skill and bits of all tasks and windows together"
+            + ("; own skill: mean of the tasks' own" if own else ""),
+            skills,
+            _information_cells_with_own if own else _information_cells,
+        ),
     )
     return [
         Table(
-            f"{title}, test, means over tasks{resampled}",
+            f"{title}{resampled}",
             header,
             [[Cell(name, heading=True), *cells(figures, block)] for name, figures in _sets(summary).items()],
         )
@@ -65,10 +75,11 @@ def _group_tables(summary: Mapping[str, object], block: str) -> list[Table]:
 
 def _outcome_cells(figures: Mapping[str, object], block: str) -> list[Cell]:
     n, wins = counted(figures), whole(figures, "wins")
-    sure = whole(figures, "significant_wins")
+    sure, untested = whole(figures, "significant_wins"), whole(figures, "untested")
+    among = "" if untested is None else f" of {count(n - untested)} tested"
     notes = (
         counts_spanned(interval_of(figures, "wins", block=block)),
-        "" if sure is None else f"{count(sure)} significant",
+        "" if sure is None else f"{count(sure)} significant{among}",
     )
     return [
         Cell(count(whole(figures, "n_tasks"))),
@@ -92,13 +103,25 @@ def _compared(figures: Mapping[str, object], measure: str, block: str) -> list[C
 
 
 def _information_cells(figures: Mapping[str, object], block: str) -> list[Cell]:
+    return [*_skills(figures, "skill", block), *_bits(figures)]
+
+
+def _information_cells_with_own(figures: Mapping[str, object], block: str) -> list[Cell]:
+    return [*_skills(figures, "skill", block), *_skills(figures, "task_skill", block), *_bits(figures)]
+
+
+def _skills(figures: Mapping[str, object], measure: str, block: str) -> list[Cell]:
     cells = []
     for name in ("model", "baseline", "difference"):
         show = signed_percent if name == "difference" else percent
-        span = interval_of(figures, "skill", name, block)
+        span = interval_of(figures, measure, name, block)
         note = f"{show(span[0], 1)} to {show(span[1], 1)}" if span else ""
-        cells.append(Cell(show(number(figures, "skill", name), 1), note))
-    return cells + [Cell(score(number(figures, "bits", name), 4)) for name in ("model", "baseline", "prior")]
+        cells.append(Cell(show(number(figures, measure, name), 1), note))
+    return cells
+
+
+def _bits(figures: Mapping[str, object]) -> list[Cell]:
+    return [Cell(score(number(figures, "bits", name), 4)) for name in ("model", "baseline", "prior")]
 
 
 def calibration_table(summary: Mapping[str, object]) -> Table | None:

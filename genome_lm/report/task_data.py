@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from genome_lm.report.figures.rivalry import difference_of, scored
+from genome_lm.report.figures.rivalry import difference_of, scored, was_tested
 from genome_lm.report.inputs import Task
 from genome_lm.report.palette import OTHERS, shown_groups
 from genome_lm.report.words import group_name, signed, spanned, tiny
@@ -27,6 +27,7 @@ COLUMNS = {
 def task_rows(tasks: Sequence[Task]) -> list[dict[str, object]]:
     """One row a task, highest F1 difference first, those without one last; what is undefined is None."""
     places = {id(task): place for place, task in enumerate(sorted(scored(tasks), key=difference_of), start=1)}
+    tested = was_tested(tasks)
     groups = shown_groups([group_name(task.group) for task in tasks])
     rows: list[dict[str, object]] = []
     for task in sorted(tasks, key=lambda task: (-places.get(id(task), 0), task.id)):
@@ -35,6 +36,7 @@ def task_rows(tasks: Sequence[Task]) -> list[dict[str, object]]:
         low, high = (task.get(COLUMNS[name]) for name in ("low", "high"))
         interval = "" if low is None or high is None else f" ({spanned((low, high), sign=True)})"
         group = group_name(task.group)
+        q = task.get(COLUMNS["q"])
         rows.append(
             {
                 "id": task.id,
@@ -49,7 +51,7 @@ def task_rows(tasks: Sequence[Task]) -> list[dict[str, object]]:
                 "place": place,
                 "difference": difference,
                 "difference_text": signed(difference) + interval,
-                "q_text": tiny(task.get(COLUMNS["q"])),
+                "q_text": "not tested" if q is None and tested and place else tiny(q),
                 **{name: rounded(task.get(column)) for name, column in COLUMNS.items()},
             }
         )

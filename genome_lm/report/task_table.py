@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from genome_lm.report.inputs import FEW_POSITIVES
 from genome_lm.report.lookup import number, pair
 from genome_lm.report.section import Section
-from genome_lm.report.words import count, percent, score, signed, spanned, tiny
+from genome_lm.report.words import count, percent, score, signed, spanned
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Column:
     field: str
     title: str
     about: str
-    kind: str  # "words", "count", "score", "signed", "share" or "tiny"
+    kind: str  # "words", "count", "score", "signed", "share" or "q"
 
     @property
     def numeric(self) -> bool:
@@ -26,13 +26,14 @@ class Column:
     def show(self, row: Mapping[str, object]) -> str:
         """The cell's text."""
         value = row.get(self.field)
+        if self.field == "q":
+            return str(row.get("q_text") or "")
         if self.kind == "words":
             return str(value or "")
         shown = {
             "count": count,
             "score": score,
             "signed": signed,
-            "tiny": tiny,
             "share": lambda x: percent(x, 1),
         }
         return shown[self.kind](number(value))
@@ -48,7 +49,7 @@ COLUMNS = (
     Column("f1_model", "F1 model", "F1 of the model, test", "score"),
     Column("f1_baseline", "F1 base", "F1 of the k-mer regression, test", "score"),
     Column("difference", "difference", "F1 of model minus baseline, with its interval", "signed"),
-    Column("q", "q", "of the difference, corrected for many tasks", "tiny"),
+    Column("q", "q", "of the difference, corrected for many tasks", "q"),
     Column("auroc_model", "AUROC", "of the model, test", "score"),
     Column("ap_model", "AP", "average precision of the model, test", "score"),
     Column("skill_model", "skill", "share of the prior's cross-entropy removed by the model, test", "share"),
@@ -61,6 +62,7 @@ OUTCOMES = {
     "sure": "significant either way",
     "sure-win": "significantly won",
     "sure-loss": "significantly lost",
+    "untested": "not tested",
     "none": "without a score",
 }
 
@@ -83,9 +85,10 @@ def task_table_section(rows: Sequence[Mapping[str, object]]) -> Section:
     ]
     tested = any(row.get("q") is not None for row in rows)
     present = {str(row["outcome"]) or "none" for row in rows}
-    outcomes = {
-        key: words for key, words in OUTCOMES.items() if key in present or (tested and key.startswith("sure"))
-    }
+    if tested:
+        present |= {key for key in OUTCOMES if key.startswith("sure")}
+        present |= {"untested" for row in rows if row["outcome"] and row.get("q") is None}
+    outcomes = {key: words for key, words in OUTCOMES.items() if key in present}
     content = {
         "columns": columns,
         "body": body,

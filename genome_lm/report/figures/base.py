@@ -113,11 +113,13 @@ def level(at: float, colour: str = "axis") -> alt.Chart:
     )
 
 
-def by_group(groups: Sequence[str], tested: bool) -> dict[str, object]:
+def by_group(groups: Sequence[str], tested: bool, size: int) -> dict[str, object]:
     """Encodings of points by group: colour and shape; filled where significant, or all if nothing was tested.
 
     Args:
         groups: as `shown_groups` gives them; the field is "shown".
+        tested: whether any task was; those that were not are then small.
+        size: area of a point in square pixels.
     """
     legend = alt.Legend(columns=COLUMNS) if len(groups) > 1 else None
     colours = alt.Scale(domain=list(groups), range=[css(name) for name in GROUP_COLOURS[: len(groups)]])
@@ -128,6 +130,9 @@ def by_group(groups: Sequence[str], tested: bool) -> dict[str, object]:
         "fill": alt.Fill("shown:N", scale=colours, legend=legend),
         "shape": alt.Shape("shown:N", scale=shapes, legend=legend),
         "fillOpacity": filled if tested else alt.value(0.55),
+        "size": alt.when("isValid(datum.q)").then(alt.value(size)).otherwise(alt.value(size / 4))
+        if tested
+        else alt.value(size),
     }
 
 

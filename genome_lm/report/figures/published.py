@@ -34,7 +34,7 @@ def published_auroc(tasks: Sequence[Task], source: str) -> Figure | None:
     points = (
         alt.Chart(data("tasks"))
         .transform_filter(f"isValid(datum.{source}) && isValid(datum.auroc_model)")
-        .mark_point(size=36, strokeWidth=1.1)
+        .mark_point(strokeWidth=1.1)
         .encode(
             x=alt.X(f"{source}:Q", title=f"AUROC published for {name}", scale=scale),
             y=alt.Y("auroc_model:Q", title="AUROC of the model, test", scale=scale),
@@ -42,7 +42,7 @@ def published_auroc(tasks: Sequence[Task], source: str) -> Figure | None:
                 alt.Tooltip(f"{source}:Q", title=f"AUROC, {name}", format=".3f"),
                 alt.Tooltip("auroc_model:Q", title="AUROC, model", format=".3f"),
             ),
-            **by_group(shown_groups([group_name(task.group) for task in tasks]), tested=False),
+            **by_group(shown_groups([group_name(task.group) for task in tasks]), tested=False, size=36),
         )
     )
     theirs = sum(value for _, value, _ in shown) / len(shown)

@@ -50,18 +50,18 @@ def f1_scatter(tasks: Sequence[Task]) -> Figure | None:
         return None
     tested = was_tested(shown)
     highest = max(max(task.values["test_f1_model"], task.values["test_f1_baseline"]) for task in shown)
-    end = min(1.0, (int(highest * 10) + 1) / 10)
+    end = min(1.0, (int(round(highest * 100) / 10) + 1) / 10)
     scale = alt.Scale(domain=[0, end], nice=False)
     diagonal = agreement(0.0, end)
     points = (
         alt.Chart(data("tasks"))
         .transform_filter("isValid(datum.f1_model) && isValid(datum.f1_baseline)")
-        .mark_point(size=42, strokeWidth=1.2, clip=True)
+        .mark_point(strokeWidth=1.2)
         .encode(
             x=alt.X("f1_baseline:Q", title="F1 of the k-mer regression", scale=scale, axis=TENTHS),
             y=alt.Y("f1_model:Q", title="F1 of the model", scale=scale, axis=TENTHS),
             tooltip=about_task(*SCORES),
-            **by_group(shown_groups([group_name(task.group) for task in tasks]), tested),
+            **by_group(shown_groups([group_name(task.group) for task in tasks]), tested, 42),
         )
     )
     return Figure(
@@ -82,15 +82,23 @@ def _scatter_caption(shown: Sequence[Task], tested: bool) -> str:
     ]
     if tested:
         wins, losses = (sum(task.significance == outcome for task in shown) for outcome in ("win", "loss"))
+        untested = sum(task.get("test_f1_difference_q") is None for task in shown)
         words.append(
             f"Filled points differ significantly (q at most 0.05): {wins} for the model and {losses} for the "
-            "baseline; hollow ones do not."
+            f"baseline, of {several(len(shown) - untested, 'task')} tested. Hollow ones were tested and did "
+            "not."
         )
+        if untested:
+            words.append(f"{_untested(untested)}, too few blocks of the genome with positives found.")
     else:
         words.append(
             "No test of single tasks is stored with this evaluation, so all points are filled alike."
         )
     return " ".join(words)
+
+
+def _untested(tasks: int) -> str:
+    return f"Small hollow points, {several(tasks, 'task')}, were not tested"
 
 
 def f1_differences(tasks: Sequence[Task]) -> Figure | None:
@@ -113,11 +121,11 @@ def f1_differences(tasks: Sequence[Task]) -> Figure | None:
         .mark_rule(color=css("axis"), strokeWidth=0.8, opacity=0.7)
         .encode(x=place, y=alt.Y("low:Q", title="F1 of model minus baseline"), y2="high:Q")
     )
-    points = base.mark_point(size=26, strokeWidth=1.1).encode(
+    points = base.mark_point(strokeWidth=1.1).encode(
         x=place,
         y=alt.Y("difference:Q", title="F1 of model minus baseline", axis=alt.Axis(format="+.3~f")),
         tooltip=about_task(*SCORES),
-        **by_group(shown_groups([group_name(task.group) for task in tasks]), tested),
+        **by_group(shown_groups([group_name(task.group) for task in tasks]), tested, 26),
     )
     few = (
         base.transform_filter("datum.few")
@@ -148,7 +156,11 @@ def _difference_caption(shown: Sequence[Task], tested: bool) -> str:
     if any(task.get("test_f1_difference_low") is not None for task in shown):
         words.append("Thin lines are bootstrap intervals of single tasks.")
     if tested:
-        words.append("Filled points are significant.")
+        untested = sum(task.get("test_f1_difference_q") is None for task in shown)
+        words.append(
+            "Filled points are significant."
+            + (f" {_untested(untested)} and have no interval." if untested else "")
+        )
     few = sum(task.few for task in shown)
     if few:
         words.append(

@@ -106,6 +106,7 @@
   function hasOutcome(task, wanted) {
     if (wanted === "") return true;
     if (wanted === "none") return task.outcome === "";
+    if (wanted === "untested") return task.outcome !== "" && task.q === null;
     if (wanted === "sure") return task.significance !== "";
     if (wanted.startsWith("sure-")) return task.significance === wanted.slice(5);
     return task.outcome === wanted;
