@@ -24,6 +24,7 @@ CONFIG: dict[str, Any] = {
     "seed": 0,
     "run_name": "bigru",
     "runs_dir": "runs",
+    "average_strands": True,
 }
 TRAINING: dict[str, Any] = {
     "model": "bigru",
@@ -58,6 +59,7 @@ SUMMARY: dict[str, Any] = {
     "dataset": {"checksum": CHECKSUM},
     "protocol": "tuned",
     "bootstrap": {"block_bp": [100_000, 500_000], "level": 0.95},
+    "baseline": {"same_context": {"strands": "summed"}},
     "checkpoints": [{"name": "a", "path": "runs/a/checkpoints/best.ckpt"}],
     "valid": FIGURES,
     "test": copy.deepcopy(FIGURES),
@@ -95,7 +97,9 @@ def write_run(
 
 
 def write_evaluation(run: Path, changes: dict[str, Any] | None = None) -> None:
-    """An evaluation in a run folder, with the changes given (see `changed`)."""
+    """An evaluation in a run folder, with the changes given (see `changed`); validation as in training."""
     (run / "evaluation").mkdir()
-    (run / "evaluation" / "summary.json").write_text(json.dumps(changed(SUMMARY, changes or {})))
+    perplexity = json.loads((run / "training.json").read_text())["valid_perplexity"]
+    content = changed(SUMMARY, {"valid.perplexity.model": perplexity} | (changes or {}))
+    (run / "evaluation" / "summary.json").write_text(json.dumps(content))
     (run / "evaluation" / "tasks.tsv").write_text("id\tgroup\nt1\ttf\n")

@@ -56,8 +56,8 @@ def run(
             Figures(value, skill(value, 1.25), 0.7, 0.3, 0.4, 2, 3, (1.2, 2.8), 0.1, None)
             for value in (perplexity, test_perplexity)
         )
-        evaluation = Evaluation(Path(name) / "evaluation", valid, test, 100_000, 0.95)
-    configuration = Configuration(likeness or name, "", 0.01, None)
+        evaluation = Evaluation(Path(name) / "evaluation", valid, test, 100_000, 0.95, None)
+    configuration = Configuration(likeness or name, "", 0.01, None, True)
     return Run(name, Path(name), training, configuration, evaluation)
 
 

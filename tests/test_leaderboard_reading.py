@@ -1,5 +1,6 @@
 """Run folders of every kind: finished, failed, killed, damaged, and such that cannot be compared."""
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -133,6 +134,71 @@ def test_an_evaluation_that_does_not_belong_is_left_out_and_its_run_kept(tmp_pat
     assert reason in board.skipped[0].reason
     assert board.skipped[0].reason.endswith("; the run is ranked without it")
     assert board.skipped[0].path == tmp_path / "run" / "evaluation" / "summary.json"
+
+
+def test_an_evaluation_of_other_weights_is_left_out(tmp_path):
+    """Told by the validation perplexity, as far as training and evaluation measured the same."""
+    changes = {"valid.perplexity.model": 1.2025}  # 0.2% from the training's 1.2
+    write_evaluation(write_run(tmp_path / "other"), changes)
+    write_evaluation(write_run(tmp_path / "near"), {"valid.perplexity.model": 1.2005})
+    one_strand = changes | {"baseline.same_context.strands": "given"}
+    write_evaluation(write_run(tmp_path / "one_strand"), one_strand)
+    older = {"n_tasks": ..., "task_ids_sha256": ..., "task_set": "all tasks"}
+    write_evaluation(write_run(tmp_path / "unknown_tasks", training=older), changes)
+    board = read_leaderboard([tmp_path])
+    assert {row.run: row.evaluated for row in board.rows} == {
+        "other": False, "near": True, "one_strand": True, "unknown_tasks": True,
+    }  # fmt: skip
+    (left_out,) = board.skipped
+    assert left_out.path.parts[-3] == "other"
+    assert (
+        "is of other weights: its validation perplexity is 1.20250, the training's 1.20000" in left_out.reason
+    )
+    limited = {"trainer.limit_val_batches": 2}
+    write_evaluation(write_run(tmp_path / "part", config=limited), changes)
+    assert read_leaderboard([tmp_path / "part"]).rows[0].evaluated
+
+
+def write_checkpoint(run: Path, content: bytes) -> None:
+    (run / "checkpoints").mkdir(exist_ok=True)
+    (run / "checkpoints" / "best.ckpt").write_bytes(content)
+
+
+def of_checkpoint(content: bytes) -> dict[str, object]:
+    digest = hashlib.sha256(content).hexdigest()
+    return {"checkpoints": [{"name": "a", "path": "a/checkpoints/best.ckpt", "sha256": digest}]}
+
+
+def test_the_checkpoint_of_a_shown_evaluation_is_the_one_that_lies_there(tmp_path):
+    for name, perplexity in (("best", 1.1), ("second", 1.15)):
+        run = write_run(tmp_path / name, perplexity)
+        write_checkpoint(run, b"old")
+        write_evaluation(run, of_checkpoint(b"old"))
+    assert read_leaderboard([tmp_path]).skipped == []
+    for name in ("best", "second"):
+        write_checkpoint(tmp_path / name, b"new")
+    board = read_leaderboard([tmp_path])
+    assert board.chosen.name == "best"
+    assert [row.test for row in board.rows] == [None, None]
+    assert board.evaluation_command is not None
+    (left_out,) = board.skipped  # the other one's test figures are not shown
+    assert "is of other weights than checkpoints/best.ckpt (by SHA-256)" in left_out.reason
+    both = read_leaderboard([tmp_path], all_test=True)
+    assert ([row.test for row in both.rows], len(both.skipped)) == ([None, None], 2)
+    (tmp_path / "best" / "checkpoints" / "best.ckpt").unlink()  # figures kept without the weights
+    assert read_leaderboard([tmp_path]).rows[0].test is not None
+
+
+def test_of_equal_runs_one_whose_evaluation_can_be_shown_is_chosen(tmp_path):
+    for name in ("a", "b", "c"):
+        run = write_run(tmp_path / name)
+        write_checkpoint(run, b"new")
+        write_evaluation(run, of_checkpoint(b"new" if name == "c" else b"old"))
+    (tmp_path / "b" / "evaluation" / "tasks.tsv").write_text("")
+    board = read_leaderboard([tmp_path])
+    assert [row.run for row in board.rows] == ["c", "a", "b"]
+    assert board.rows[0].test is not None
+    assert [each.path.parts[-3] for each in board.skipped] == ["a", "b"]
 
 
 def test_runs_and_evaluations_of_older_versions_are_read(tmp_path):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from genome_lm.leaderboard.comparable import refuse_unlike, whole_validation
 from genome_lm.leaderboard.reading import Run, Skipped, read_runs, shown
-from genome_lm.leaderboard.rows import Row, chosen_of, ranked, rows_of
+from genome_lm.leaderboard.rows import Row, chosen_of, rows_of
 from genome_lm.leaderboard.seeds import SeedGroup, seed_groups
+from genome_lm.leaderboard.verified import verified_order
 from genome_lm.provenance import command_line
 
 
@@ -77,7 +78,7 @@ def read_leaderboard(
     found, skipped = read_runs(folders, exclude)
     runs, partial = whole_validation(found)
     refuse_unlike(runs)
-    order = ranked(runs)
+    order, unfit = verified_order(runs, all_test)
     chosen = chosen_of(order)
     return Leaderboard(
         task_set=order[0].training.task_set,
@@ -86,7 +87,7 @@ def read_leaderboard(
         all_test=all_test,
         rows=rows_of(order, order if all_test else [chosen] if chosen else []),
         seeds=seed_groups(order, chosen, all_test),
-        skipped=skipped + partial,
+        skipped=skipped + partial + unfit,
     )
 
 

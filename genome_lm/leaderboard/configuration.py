@@ -29,12 +29,14 @@ class Configuration:
         task_choice: decides, with the dataset, on the tasks: equal choices mean equal tasks.
         min_positive_rate: scored tasks with at least this rate are all the tasks trained on.
         limit_val_batches: batches validated on; None is all.
+        average_strands: whether validation averaged the logits of both strands; None where that is unknown.
     """
 
     likeness: str
     task_choice: str
     min_positive_rate: float
     limit_val_batches: int | None
+    average_strands: bool | None
 
 
 def read_configuration(run_dir: Path) -> Configuration:
@@ -57,12 +59,14 @@ def read_configuration(run_dir: Path) -> Configuration:
         raise Damaged(f"{CONFIG_FILE}: data.min_positive_rate is no number")
     ids, groups = fields.items("data.tasks.ids"), fields.items("data.tasks.groups")
     limit = fields.number_if_there("trainer.limit_val_batches", 1)
+    strands = content.get("average_strands")
     return Configuration(
         likeness=_canonical(_without_incidentals(content)),
         # Tasks chosen by id count whatever their rate; the rate then only decides on those of a group.
         task_choice=_canonical([0.0 if ids and not groups else rate, _sorted(ids), _sorted(groups)]),
         min_positive_rate=0.0 if ids else rate,
         limit_val_batches=None if limit is None else int(limit),
+        average_strands=strands if isinstance(strands, bool) else None,
     )
 
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from genome_lm.leaderboard.configuration import Configuration
 from genome_lm.leaderboard.fields import Damaged, Fields, read_fields
 from genome_lm.leaderboard.training import Training
 
@@ -12,6 +13,12 @@ SUMMARY_FILE = "summary.json"
 TASKS_FILE = "tasks.tsv"  # for the page of the chosen run
 PROTOCOL = "tuned"
 """Thresholds from validation; an evaluation by other rules cannot stand beside these."""
+
+SAME_WEIGHTS = 1e-3
+"""Relative; by how much the perplexities of one validation, in training and in an evaluation, may differ.
+
+Other devices, precisions and batches are far below that; other epochs of a training mostly above.
+"""
 
 Interval = tuple[float, float]
 
@@ -39,6 +46,7 @@ class Evaluation:
     Attributes:
         block_bp: length of the blocks that the intervals come from.
         level: of the intervals.
+        checkpoint_sha256: of the checkpoint's file; None where an older version did not write it.
     """
 
     folder: Path
@@ -46,10 +54,13 @@ class Evaluation:
     test: Figures
     block_bp: int | None
     level: float | None
+    checkpoint_sha256: str | None
 
 
-def read_evaluation(run_dir: Path, training: Training) -> Evaluation | None:
+def read_evaluation(run_dir: Path, training: Training, configuration: Configuration) -> Evaluation | None:
     """Read the evaluation of a run; None where it has none.
+
+    Whether the weights are the run's is told by the validation perplexity; `verified` also asks the file.
 
     Raises:
         Damaged: the summary cannot be read, or is of other data, tasks, rules or weights than the figures of
@@ -61,14 +72,15 @@ def read_evaluation(run_dir: Path, training: Training) -> Evaluation | None:
     fields = read_fields(folder / SUMMARY_FILE)
     if not (folder / TASKS_FILE).is_file():
         raise Damaged(f"{EVALUATION}/{TASKS_FILE} is missing")
-    _check_same_object(fields, training)
+    sha256 = _check_same_object(fields, training)
+    _check_same_weights(fields, training, configuration)
     block_bp: int | None = None
     level: float | None = None
     if fields.has("bootstrap.block_bp") and (lengths := fields.wholes("bootstrap.block_bp")):
         block_bp = lengths[0]  # the one that every split has intervals of
         level = fields.number_if_there("bootstrap.level", 0, 1)
     valid, test = (_figures(fields, split, block_bp) for split in ("valid", "test"))
-    return Evaluation(folder, valid, test, block_bp, level)
+    return Evaluation(folder, valid, test, block_bp, level, sha256)
 
 
 def skill(perplexity: float | None, prior_perplexity: float | None) -> float | None:
@@ -78,7 +90,8 @@ def skill(perplexity: float | None, prior_perplexity: float | None) -> float | N
     return 1 - math.log(perplexity) / math.log(prior_perplexity)
 
 
-def _check_same_object(fields: Fields, training: Training) -> None:
+def _check_same_object(fields: Fields, training: Training) -> str | None:
+    """Refuse other rules, data, tasks or files; return the SHA-256 of the checkpoint if it is there."""
     name = f"{EVALUATION}/{SUMMARY_FILE}"
     if (protocol := fields.text("protocol")) != PROTOCOL:
         raise Damaged(f"{name} is by protocol={protocol}; expected protocol={PROTOCOL}")
@@ -88,13 +101,33 @@ def _check_same_object(fields: Fields, training: Training) -> None:
     # Tasks scored are always among those trained on: as many means the same.
     if training.n_tasks is not None and scored != training.n_tasks:
         raise Damaged(f"{name} is over {scored} tasks; the run was trained on {training.n_tasks}")
-    if fields.has("checkpoints"):
-        checkpoints = fields.items("checkpoints")
-        if len(checkpoints) != 1 or not isinstance(checkpoints[0], dict):
-            raise Damaged(f"{name} is of {len(checkpoints)} checkpoints; expected one")
-        path = Fields(name, checkpoints[0]).text("path")
-        if PurePath(path).name != PurePath(training.best_checkpoint).name:
-            raise Damaged(f"{name} is of {PurePath(path).name}; expected {training.best_checkpoint}")
+    if not fields.has("checkpoints"):
+        return None
+    checkpoints = fields.items("checkpoints")
+    if len(checkpoints) != 1 or not isinstance(checkpoints[0], dict):
+        raise Damaged(f"{name} is of {len(checkpoints)} checkpoints; expected one")
+    checkpoint = Fields(name, checkpoints[0])
+    path = checkpoint.text("path")
+    if PurePath(path).name != PurePath(training.best_checkpoint).name:
+        raise Damaged(f"{name} is of {PurePath(path).name}; expected {training.best_checkpoint}")
+    return checkpoint.text("sha256") if checkpoint.has("sha256") else None
+
+
+def _check_same_weights(fields: Fields, training: Training, configuration: Configuration) -> None:
+    """Refuse a validation perplexity that is not the training's, where the two are of the same thing."""
+    key = "baseline.same_context.strands"
+    # The regression sums both strands exactly when the network averages them.
+    averaged = fields.text(key) == "summed" if fields.has(key) else configuration.average_strands
+    partial = configuration.limit_val_batches is not None
+    if partial or training.n_tasks is None or averaged != configuration.average_strands:
+        return
+    scored, trained = fields.number("valid.perplexity.model", 1), training.valid_perplexity
+    if scored is None or trained is None or math.isclose(scored, trained, rel_tol=SAME_WEIGHTS):
+        return
+    raise Damaged(
+        f"{EVALUATION}/{SUMMARY_FILE} is of other weights: its validation perplexity is {scored:.5f}, "
+        f"the training's {trained:.5f}; run `genome-lm evaluate` again"
+    )
 
 
 def _figures(fields: Fields, split: str, block_bp: int | None) -> Figures:

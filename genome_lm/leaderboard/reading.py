@@ -66,14 +66,18 @@ def read_runs(folders: Sequence[Path], exclude: Sequence[Path] = ()) -> tuple[li
             continue
         evaluation = None
         try:
-            evaluation = read_evaluation(path, training)
+            evaluation = read_evaluation(path, training, configuration)
         except Damaged as error:
-            reason = f"{error}; the run is ranked without it"
-            skipped.append(Skipped(path / EVALUATION / SUMMARY_FILE, reason))
+            skipped.append(not_used(path, str(error)))
         runs.append(Run(names[resolved], path, training, configuration, evaluation))
     if not runs:
         raise UserError(_no_run(folders, skipped))
     return runs, skipped
+
+
+def not_used(run_dir: Path, reason: str) -> Skipped:
+    """The evaluation of a run that is ranked without it."""
+    return Skipped(run_dir / EVALUATION / SUMMARY_FILE, f"{reason}; the run is ranked without it")
 
 
 def shown(path: Path) -> str:
