@@ -17,7 +17,7 @@ def replacing(path: Path) -> Iterator[Path]:
     new one, or none.
 
     Raises:
-        UserError: the folder cannot be created or written.
+        UserError: the folder cannot be created or written, or `path` cannot be replaced.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,10 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}; remove it or choose another") from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

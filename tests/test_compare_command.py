@@ -66,6 +66,7 @@ def test_comparing_again_reads_the_same_runs(runs_dir, capsys):
         (("runs", "--tset"), "unrecognized arguments: --tset; see genome-lm compare --help"),
         (("runs", "--output"), "argument --output: expected one argument; see genome-lm compare --help"),
         (("runs", "--output", "runs/sweep/a/config.yaml"), "--output runs/sweep/a/config.yaml is no folder"),
+        (("runs", "--output", "runs/sweep/a/config.yaml/x"), "cannot write runs/sweep/a/config.yaml/x"),
         (("nowhere",), "nowhere does not exist"),
         (("runs", "--exclude", "runs"), "no finished run in runs"),
         (("runs", "--exclude", "rusn/sweep"), "--exclude rusn/sweep does not exist"),
@@ -82,6 +83,33 @@ def test_runs_that_cannot_be_ranked_leave_no_file(runs_dir, capsys):
     write_run(runs_dir / "other", training={"dataset_checksum": "sha256:2"})
     assert run_command("compare", "runs") == 2
     assert "have different datasets" in one_line(capsys.readouterr())
+    assert not WRITTEN & files(runs_dir)
+
+
+def test_a_folder_in_the_place_of_a_file_is_found_first(runs_dir, capsys):
+    (runs_dir / "report.html").mkdir()
+    with pytest.raises(UserError, match=r"^runs/report.html is a folder; expected a file"):
+        compare(["runs", "--evaluate"], lambda overrides: pytest.fail("evaluated before it was found"))
+    assert capsys.readouterr().out == ""
+    assert not WRITTEN & files(runs_dir)
+
+
+def test_a_damaged_table_of_the_chosen_run_costs_its_test_figures_alone(runs_dir, capsys):
+    write_evaluation(runs_dir / "sweep" / "b")
+    (runs_dir / "sweep" / "b" / "evaluation" / "tasks.tsv").write_text("")
+    assert run_command("compare", "runs") == 0
+    shown = capsys.readouterr().out
+    assert "evaluation/tasks.tsv is damaged; the run is ranked without it" in shown
+    assert WRITTEN <= files(runs_dir)
+
+
+def test_no_table_is_written_beside_a_page_that_fails(runs_dir, monkeypatch, capsys):
+    def fails(*_: object) -> None:
+        raise UserError("no page")
+
+    monkeypatch.setattr("genome_lm.report.page.write_leaderboard_page", fails)
+    assert run_command("compare", "runs") == 2
+    assert one_line(capsys.readouterr()) == "no page"
     assert not WRITTEN & files(runs_dir)
 
 

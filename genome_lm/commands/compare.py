@@ -8,14 +8,14 @@ from typing import NoReturn
 from genome_lm.errors import UserError
 from genome_lm.leaderboard.board import Leaderboard, read_leaderboard
 from genome_lm.leaderboard.text import leaderboard_print
-from genome_lm.leaderboard.writing import write_leaderboard
+from genome_lm.leaderboard.writing import check_folder, write_leaderboard
 
 DESCRIPTION = """\
 genome-lm compare: rank runs by validation perplexity
 
 Writes leaderboard.tsv, leaderboard.md, leaderboard.json and report.html. The best run on validation is
-chosen, and test figures are shown for it alone. Runs of other datasets or tasks are refused; unfinished ones
-are listed."""
+chosen, and test figures are shown for it alone unless --test is given. Runs of other datasets or tasks are
+refused; unfinished ones are listed."""
 
 EXAMPLES = """\
 examples
@@ -48,8 +48,7 @@ def compare(arguments: Sequence[str], evaluate: Callable[[Sequence[str]], None])
     """
     given = _parser().parse_args(arguments)
     output = given.output or (given.folders[0] if len(given.folders) == 1 else DEFAULT_OUTPUT)
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output {output} is no folder; give a folder")
+    check_folder(output)
 
     def read() -> Leaderboard:
         return read_leaderboard(given.folders, given.test, given.exclude)
@@ -95,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--test",
         action="store_true",
-        help="show the test figures of every evaluated run, not of the chosen one alone",
+        help="show the test figures of every evaluated run, and over seeds, not of the chosen one alone",
     )
     parser.add_argument(
         "--evaluate", action="store_true", help="evaluate the chosen run first if it is not evaluated"

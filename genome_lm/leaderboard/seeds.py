@@ -42,7 +42,7 @@ class SeedGroup:
     chosen: bool  # whether the chosen run is among them
     valid_perplexity: Spread
     valid_skill: Spread | None
-    test: SeedTest | None  # of the evaluated runs; None where there is none, or it is not shown
+    test: SeedTest | None  # of the evaluated runs; None where there is none, or test is not asked for
 
 
 def seed_groups(order: Sequence[Run], chosen: Run | None, all_test: bool) -> list[SeedGroup]:
@@ -50,7 +50,7 @@ def seed_groups(order: Sequence[Run], chosen: Run | None, all_test: bool) -> lis
 
     Args:
         order: runs as ranked.
-        all_test: show the test figures of every group, not of the chosen run's alone.
+        all_test: show test figures; they are those of runs that were not chosen too.
     """
     by_likeness: dict[str, list[Run]] = {}
     for run in order:
@@ -60,20 +60,19 @@ def seed_groups(order: Sequence[Run], chosen: Run | None, all_test: bool) -> lis
         perplexity = _spread(runs, lambda run: run.training.valid_perplexity)
         if perplexity is None or perplexity.n < 2:
             continue
-        is_chosen = chosen in runs
         evaluated = [run for run in runs if run.evaluation is not None]
         groups.append(
             SeedGroup(
                 model=runs[0].training.model,
                 runs=[run.name for run in runs],
                 seeds=sorted({run.training.seed for run in runs}),
-                chosen=is_chosen,
+                chosen=chosen in runs,
                 valid_perplexity=perplexity,
                 valid_skill=_spread(
                     runs,
                     lambda run: skill(run.training.valid_perplexity, run.training.valid_prior_perplexity),
                 ),
-                test=_test(evaluated) if evaluated and (is_chosen or all_test) else None,
+                test=_test(evaluated) if evaluated and all_test else None,
             )
         )
     return sorted(groups, key=lambda group: group.valid_perplexity.mean)

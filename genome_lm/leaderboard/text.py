@@ -104,6 +104,9 @@ def _legend(board: Leaderboard) -> str:
         )
     if any(row.evaluated for row in board.rows):
         lines.append("Wins are tasks on which F1 is higher than the k-mer baseline's, on validation.")
+    if any(row.valid_f1 is not None for row in board.rows):
+        what = "F1 and wins are" if any(row.evaluated for row in board.rows) else "F1 is"
+        lines.append(f"{what} at thresholds chosen on these same windows, so optimistic.")
     return " ".join(lines)
 
 
