@@ -4,11 +4,15 @@ import argparse
 import logging
 import os
 import shutil
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -30,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 USER_ERROR = 2
 INTERRUPTED = 130
+TERMINATED = 143
 
 DESCRIPTION = """\
 How much of many chromatin experiments does the DNA sequence alone explain?
@@ -107,7 +112,7 @@ def _compare(arguments: Sequence[str]) -> None:
     """Rank runs: no configuration, so no Hydra."""
     from genome_lm.commands.compare import compare as job
 
-    with _mistakes_in_one_line():
+    with _mistakes_in_one_line(), _termination_in_order():
         job(arguments, lambda overrides: _run("evaluate", overrides))
 
 
@@ -142,7 +147,9 @@ def _run(command: str, arguments: Sequence[str]) -> None:
         return _job(command, config, failures)
 
     SweepTable.failed = 0
-    with _mistakes_in_one_line():
+    # Lightning has a handler of its own while it trains.
+    ending = nullcontext() if command == "train" else _termination_in_order()
+    with _mistakes_in_one_line(), ending:
         try:
             hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)(task)()
         except (HydraException, OmegaConfBaseException) as error:
@@ -165,6 +172,25 @@ def _mistakes_in_one_line() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def _termination_in_order() -> Iterator[None]:
+    """Turn SIGTERM, such as a batch system sends at the end of the time, into an exit that cleans up."""
+    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut the cleaning up short
+        print("terminated", file=sys.stderr)
+        sys.exit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 def _leave(message: str) -> None:

@@ -1,14 +1,17 @@
 """The commands from outside: help, version, exit codes, and errors that stop a run."""
 
+import importlib
 import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from lightning.pytorch.callbacks import Timer
+from small_genome import random_letters, write_fasta
 from small_run import TINY, files, run_command, run_folders
 
 import genome_lm
@@ -152,6 +155,57 @@ def test_ctrl_c_ends_with_130_and_no_traceback(small_file, tmp_path, monkeypatch
         signal.signal(signal.SIGINT, before)  # Lightning ignores further signals while it shuts down
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
     assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_sigterm_ends_with_143_and_no_part_of_an_output(checkpoint, tmp_path):
+    """In a process of its own, as a batch system ends it, while the output is being written."""
+    fasta = write_fasta(tmp_path / "some.fa", {"a": random_letters(200_000)})
+    (tmp_path / "out").mkdir()
+    arguments = (
+        f"ckpt_path={checkpoint}", f"fasta={fasta}", f"output={tmp_path}/out/o.tsv.gz", "stride_bp=1",
+        "thresholds=none", "predict.threads=1", "predict.accelerator=cpu",
+    )  # fmt: skip
+    program = "from genome_lm.cli import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "predict", *arguments],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            until = time.monotonic() + 60
+            while not any(path.stat().st_size for path in (tmp_path / "out").iterdir()):
+                assert process.poll() is None, process.stderr.read()
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            process.terminate()
+            assert process.wait(timeout=30) == 143
+        finally:
+            process.kill()
+        assert process.stderr.read().splitlines()[-1] == "terminated"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["prepare", "evaluate", "predict", "compare"])
+def test_every_command_but_train_cleans_up_after_sigterm(command, tmp_path, monkeypatch, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def terminated(*_: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)  # a second one while cleaning up
+            (tmp_path / "cleaned").touch()
+
+    module = importlib.import_module(f"genome_lm.commands.{command}")
+    monkeypatch.setattr(module, command, terminated)
+    monkeypatch.chdir(tmp_path)
+    needed = {
+        "prepare": ("fasta=a", "manifest=b", "output=c", "genome_build=d"),
+        "predict": ("fasta=a", "output=b.tsv"),
+    }
+    assert run_command(command, *needed.get(command, ())) == 143
+    assert (tmp_path / "cleaned").exists()
+    assert capsys.readouterr().err.splitlines() == ["terminated"]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_time_that_is_up_within_the_first_epoch(small_file, tmp_path, monkeypatch, capsys):
