@@ -205,6 +205,32 @@ def test_hostile_names_are_inert(opened, tmp_path):
     assert page.locator("#task-table tbody th", has_text="</script>").count() == 5
 
 
+def test_fifty_runs(opened, tmp_path):
+    """Vega warns on the console if a legend has too many entries; a phone must not scroll sideways."""
+    runs = [
+        {"run": f"2026-11-22_18-25-35_sweep/{place}_bigru", "path": str(place), "rank": place,
+         "valid_perplexity": 1.2 + place / 1000, "valid_scores": "streaming", "valid_f1": 0.3,
+         "parameters": 437622, "seconds": 178.4, "epochs": 8, "best_epoch": 8, "windows_per_second": 1867.0}
+        for place in range(1, 51)
+    ]  # fmt: skip
+    for run in runs:
+        folder = tmp_path / str(run["path"])
+        folder.mkdir()
+        lines = [f"{epoch},{run['valid_perplexity'] + 0.1 / (epoch + 1)}" for epoch in range(8)]
+        (folder / "metrics.csv").write_text("\n".join(["epoch,valid/perplexity", *lines]) + "\n")
+    board = {"chosen": runs[0]["run"], "runs": runs, "evaluate": "genome-lm evaluate"}
+    write_page(leaderboard_page(tmp_path, board, None), tmp_path / "report.html")
+    for width in (360, 1300):
+        page = opened(tmp_path / "report.html", width=width)
+        assert draw_all(page) == 1
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.locator(".role-legend-entry .mark-text text").count() == 11
+        drawn = page.locator(".mark-line.role-mark path").count()
+        assert drawn == 50
+    found = Axe().run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
+
+
 def test_leaderboard_page(opened, report, tmp_path):
     run = report.parents[1]
     board = {"chosen": "a", "runs": [{"run": "a", "path": str(run), "rank": 1, "valid_perplexity": 1.22}]}

@@ -7,12 +7,12 @@ import xml.etree.ElementTree as ET
 import pytest
 from small_report import calibration, small_evaluation, small_summary, small_tasks, write_evaluation
 
-from genome_lm.report.drawing import static_spec, uses, write_figure
+from genome_lm.report.drawing import WIDTH, static_spec, uses, write_figure
 from genome_lm.report.figures.positives import difference_by_positives, positives_rows, wins_by_positives
 from genome_lm.report.figures.published import published_auroc
 from genome_lm.report.figures.reliability import reliability_curves, reliability_rows
 from genome_lm.report.figures.rivalry import difference_of, f1_differences, f1_scatter, scored
-from genome_lm.report.figures.runs import validation_curves
+from genome_lm.report.figures.runs import runs_rows, validation_curves
 from genome_lm.report.figures.training import curve_rows, training_curves
 from genome_lm.report.inputs import Epoch, read_inputs, read_tasks
 from genome_lm.report.page import report_page
@@ -168,10 +168,35 @@ def test_bins_of_positives():
 
 
 def test_curves_of_many_runs():
-    curves = {f"run {number}": [Epoch(1, None, 1.2 + number / 100, None)] for number in range(28)}
+    names = [f"2026-11-22_18-25-35_sweep_of_everything/{number}_bigru" for number in range(50)]
+    curves = {name: [Epoch(1, None, 1.2 + place / 100, None)] for place, name in enumerate(names)}
     figure = validation_curves(curves)
-    assert "1.2000, is that of run 0" in figure.caption
+    assert f"1.20000, is that of {names[0]}" in figure.caption
+    assert "Thin lines are the runs after the best 10" in figure.caption
+    lines, points = (layer["encoding"] for layer in figure.spec()["layer"])
+    scales = [lines["color"]["scale"], lines["strokeDash"]["scale"], points["shape"]["scale"]]
+    labels = scales[0]["domain"]
+    assert all(scale["domain"] == labels for scale in scales)
+    assert labels[0] == "1: \N{HORIZONTAL ELLIPSIS}of_everything/0_bigru"
+    assert (len(labels), labels[-1]) == (11, "places 11 to 50")
+    colours, dashes, shapes = (list(map(str, scale["range"])) for scale in scales)
+    assert len(set(zip(colours, dashes, strict=True))) == 11
+    assert len(set(zip(dashes[:10], shapes[:10], strict=True))) == 10, "without colour too"
+    assert {row["shown"] for row in runs_rows(curves)} == set(labels)
     assert validation_curves({"empty": [Epoch(1, 1.2, None, None)]}) is None
+
+
+def test_the_legend_of_many_runs_fits_its_file(tmp_path):
+    names = [f"2026-11-22_18-25-35_sweep_of_everything/{number}_bigru" for number in range(50)]
+    curves = {name: [Epoch(1, None, 1.2, None), Epoch(2, None, 1.19, None)] for name in names}
+    write_figure(validation_curves(curves), {"runs": runs_rows(curves)}, tmp_path)
+    drawing = (tmp_path / "validation_curves.svg").read_text(encoding="utf-8")
+    legend = drawing.partition("role-legend")[2]
+    width = float(re.search(r'd="M0,0h(\d+)v', legend)[1])
+    assert 100 < width < WIDTH
+    assert "entries" not in legend, "none is left out"
+    assert legend.count("of_everything/") == 10
+    assert "places 11 to 50" in legend
 
 
 def test_a_chart_holds_no_data_of_its_own(tasks):

@@ -1,14 +1,13 @@
 """The sections of a leaderboard's page that stand before the chosen run's report."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from genome_lm.report.figures.runs import validation_curves
 from genome_lm.report.inputs import Epoch, read_epochs
 from genome_lm.report.lookup import inner, number, pair, rows, table, text, whole
-from genome_lm.report.run_details import duration
 from genome_lm.report.section import Cell, Section, Table, gathered
+from genome_lm.report.seeds import seed_tables
 from genome_lm.report.words import (
     NONE,
     count,
@@ -21,24 +20,24 @@ from genome_lm.report.words import (
 )
 
 HEADER = (
-    "run", "rank", "model", "seed", "perplexity", "skill", "AUROC", "AP", "F1", "won", "parameters", "epochs",
-    "time", "windows/s",
+    "run", "rank", "model", "perplexity", "skill", "AUROC", "AP", "F1", "won", "parameters", "epochs",
+    "minutes", "windows/s",
 )  # fmt: skip
+ESTIMATE = "~"  # before a score that training estimated from histograms
 TEST_HEADER = ("run", "perplexity", "skill", "AUROC", "AP", "F1", "F1 difference", "won")
 
 
 def read_curves(folder: Path, leaderboard: Mapping[str, object]) -> dict[str, list[Epoch]]:
-    """Epochs of every run whose metrics.csv can be read, best first.
+    """Epochs of every run, best first; none where its metrics.csv cannot be read.
 
     Args:
         folder: what the paths in the leaderboard are relative to, unless they are found as they are.
     """
-    curves = {}
+    curves: dict[str, list[Epoch]] = {}
     for run in rows(leaderboard, "runs"):
         path = Path(text(run, "path"))
         epochs = read_epochs(path / "metrics.csv") or read_epochs(folder / path / "metrics.csv")
-        if text(run, "path") and epochs:
-            curves[_name(run)] = epochs
+        curves[_name(run)] = epochs if text(run, "path") else []
     return curves
 
 
@@ -51,7 +50,8 @@ def leaderboard_sections(
         reported: whether the chosen run's report follows.
     """
     runs = rows(leaderboard, "runs")
-    tables = [found for found in (_validation(leaderboard, runs), _test(runs)) if found is not None]
+    every = (_validation(leaderboard, runs), _test(leaderboard, runs), *seed_tables(leaderboard))
+    tables = [found for found in every if found is not None]
     missing = [] if runs else ["There is no run to compare."]
     content = {"answer": _answer(leaderboard, runs), "tables": tables}
     sections = [Section("leaderboard", "Leaderboard", "leaderboard", content, missing=missing)]
@@ -65,19 +65,8 @@ def leaderboard_sections(
         pairs = [(text(each, "path") or NONE, text(each, "reason") or NONE) for each in skipped]
         sections.append(Section("skipped", "Left out", "skipped", {"pairs": pairs}))
     if runs and not reported:
-        sections.append(Section("next", "The chosen run", "next", {"command": evaluate_command(leaderboard)}))
+        sections.append(Section("next", "The chosen run", "next", {"command": text(leaderboard, "evaluate")}))
     return sections
-
-
-def evaluate_command(leaderboard: Mapping[str, object]) -> str:
-    """The command that evaluates the chosen run; empty if none is chosen."""
-    if named := text(leaderboard, "evaluate"):
-        return named
-    run = _chosen(leaderboard)
-    if run is None or not text(run, "path"):
-        return ""
-    checkpoint = Path(text(run, "path")) / "checkpoints" / "best.ckpt"
-    return f"genome-lm evaluate ckpt_path={shlex.quote(str(checkpoint))}"
 
 
 def _chosen(leaderboard: Mapping[str, object]) -> Mapping[str, object] | None:
@@ -94,46 +83,62 @@ def _answer(leaderboard: Mapping[str, object], runs: Sequence[Mapping[str, objec
     if run is None:
         return f"{several(len(runs), 'run')} compared on validation; none is chosen." if runs else ""
     prior = number(run, "valid_prior_perplexity")
-    beside = f" (prior {score(prior, 4)})" if prior is not None else ""
+    beside = f" (prior {score(prior, 5)})" if prior is not None else ""
+    ties = sum(whole(each, "rank") == 1 for each in runs) - 1
+    others = f"{several(ties, 'other run has', 'other runs have')}"
+    tie = (
+        f" {others} the same: among equals, fewer parameters come first, then evaluated runs, then names."
+        if ties > 0
+        else ""
+    )
     return (
-        f"Of {several(len(runs), 'run')}, {_name(run)} is chosen: on validation it has a perplexity of "
-        f"{score(number(run, 'valid_perplexity'), 4)}{beside}."
+        f"Of {several(len(runs), 'run')}, {_name(run)} is chosen: it has the lowest perplexity on "
+        f"validation, {score(number(run, 'valid_perplexity'), 5)}{beside}.{tie}"
     )
 
 
 def _validation(leaderboard: Mapping[str, object], runs: Sequence[Mapping[str, object]]) -> Table | None:
     if not runs:
         return None
-    body = []
-    for run in runs:
-        seconds, seed = number(run, "seconds"), whole(run, "seed")
-        epochs = count(number(run, "epochs"))
-        best = whole(run, "best_epoch")
-        body.append(
-            [
-                Cell(_name(run), heading=True),
-                Cell(count(number(run, "rank"))),
-                Cell(text(run, "model") or NONE),
-                Cell(NONE if seed is None else str(seed)),
-                Cell(score(number(run, "valid_perplexity"), 4)),
-                Cell(percent(number(run, "valid_skill"), 1)),
-                *(Cell(score(number(run, f"valid_{measure}"))) for measure in ("auroc", "ap", "f1")),
-                _won(run, "valid_"),
-                Cell(count(number(run, "parameters"))),
-                Cell(epochs, f"best {best}" if best is not None else ""),
-                Cell(NONE if seconds is None else duration(seconds)),
-                Cell(count(number(run, "windows_per_second"))),
-            ]
-        )
     scope = text(leaderboard, "task_set")
     note = (
         "Runs are ranked and chosen on validation, which also chose their epochs and thresholds: these "
         "figures are optimistic."
     )
-    return Table(f"Validation{', ' if scope else ''}{scope}", HEADER, body, note)
+    if any(_estimated(run) for run in runs):
+        note += (
+            f" {ESTIMATE} marks scores of runs that are not evaluated: training estimated them from "
+            "histograms, F1 at each task's best bin edge."
+        )
+    caption = f"Validation{', ' if scope else ''}{scope}"
+    return Table(caption, HEADER, [_validation_cells(run) for run in runs], note, dense=True)
 
 
-def _test(runs: Sequence[Mapping[str, object]]) -> Table | None:
+def _estimated(run: Mapping[str, object]) -> bool:
+    return text(run, "valid_scores") == "streaming"
+
+
+def _validation_cells(run: Mapping[str, object]) -> list[Cell]:
+    seconds, seed, best = number(run, "seconds"), whole(run, "seed"), whole(run, "best_epoch")
+    scores = [number(run, f"valid_{measure}") for measure in ("auroc", "ap", "f1")]
+    mark = ESTIMATE if _estimated(run) else ""
+    tokens = number(run, "tokens_per_second")
+    return [
+        Cell(_name(run), heading=True),
+        Cell(count(number(run, "rank"))),
+        Cell(text(run, "model") or NONE, "" if seed is None else f"seed {seed}"),
+        Cell(score(number(run, "valid_perplexity"), 5)),
+        Cell(percent(number(run, "valid_skill"), 2)),
+        *(Cell(NONE if value is None else mark + score(value)) for value in scores),
+        _won(run, "valid_"),
+        Cell(count(number(run, "parameters"))),
+        Cell(count(number(run, "epochs")), "" if best is None else f"best {best}"),
+        Cell(NONE if seconds is None else f"{seconds / 60:,.1f}"),
+        Cell(count(number(run, "windows_per_second")), "" if tokens is None else f"{count(tokens)} tokens/s"),
+    ]
+
+
+def _test(leaderboard: Mapping[str, object], runs: Sequence[Mapping[str, object]]) -> Table | None:
     scored = [run for run in runs if table(run, "test")]
     if not scored:
         return None
@@ -143,8 +148,8 @@ def _test(runs: Sequence[Mapping[str, object]]) -> Table | None:
         body.append(
             [
                 Cell(_name(run), heading=True),
-                Cell(score(number(test, "perplexity"), 4)),
-                Cell(percent(number(test, "skill"), 1)),
+                Cell(score(number(test, "perplexity"), 5)),
+                Cell(percent(number(test, "skill"), 2)),
                 *(Cell(score(number(test, measure))) for measure in ("auroc", "ap", "f1")),
                 Cell(
                     signed(number(test, "f1_difference")),
@@ -153,7 +158,14 @@ def _test(runs: Sequence[Mapping[str, object]]) -> Table | None:
                 _won(test, ""),
             ]
         )
-    return Table("Test, of the runs that are evaluated; no part in the ranking", TEST_HEADER, body)
+    shown = text(leaderboard, "test_shown")
+    note = (
+        "Others may be evaluated too; their test figures are left out, so that nobody chooses by them."
+        if shown == "the chosen run" and any(run.get("evaluated") for run in runs if run not in scored)
+        else ""
+    )
+    whose = f", {shown}" if shown else ""
+    return Table(f"Test{whose}; no part in the ranking", TEST_HEADER, body, note)
 
 
 def _won(figures: Mapping[str, object], prefix: str) -> Cell:

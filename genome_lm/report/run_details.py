@@ -97,9 +97,15 @@ def _bootstrap(summary: Mapping[str, object]) -> list[tuple[str, str]]:
         ("level", level_of(summary)),
         ("seed", count(number(settings, "seed"))),
         ("conditional on", text(settings, "conditional_on")),
-        ("resamples of a task without an F1", count(number(summary, "test", "undefined_resamples"))),
+        ("resamples of a task without an F1", count(_undefined(summary))),
     ]
     return _given(pairs)
+
+
+def _undefined(summary: Mapping[str, object]) -> float | None:
+    """Over all lengths of blocks."""
+    counts = [number(each) for each in table(summary, "test", "undefined_resamples").values()]
+    return sum(each for each in counts if each is not None) if counts else None
 
 
 def _data(summary: Mapping[str, object], training: Mapping[str, object]) -> list[tuple[str, str]]:

@@ -35,6 +35,7 @@ class Table:
     header: Sequence[str]
     body: Sequence[Sequence[Cell]]
     note: str = ""
+    dense: bool = False  # many columns: names are broken and little room is left between
 
 
 def gathered(*figures: Figure | None) -> list[Figure]:
