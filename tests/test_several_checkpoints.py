@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_run import TINY, run_command, run_folders
+from small_run import SLICE, TINY, run_command, run_folders
 
-from genome_lm.commands.checkpoints import checkpoint_paths, output_folder, read_members
+from genome_lm.commands.checkpoints import checkpoint_paths, member_names, output_folder
+from genome_lm.dataset.prepare import prepare
+from genome_lm.dataset.settings import PrepareSettings
 from genome_lm.errors import UserError
 from genome_lm.evaluation.members import Member, spread
 from genome_lm.evaluation.predictions import mean_predictions, read_predictions
@@ -18,8 +20,8 @@ QUICK = (
     "baseline.contexts_bp=[60]",
     "evaluate.threads=1",
     "evaluate.accelerator=cpu",
-    "bootstrap.resamples=20",
-    "bootstrap.test_resamples=99",
+    "bootstrap.resamples=100",
+    "bootstrap.test_resamples=1000",
 )
 
 
@@ -80,6 +82,8 @@ def test_without_the_ensemble_validation_chooses(evaluated, sweep, tmp_path):
     summary = json.loads((evaluated / "evaluation" / "summary.json").read_text())
     best = int(np.argmin([member["valid"]["perplexity"] for member in summary["members"]]))
     np.testing.assert_array_equal(logits(tmp_path, "model"), logits(evaluated, f"member_{best}"))
+    words = json.loads((tmp_path / "evaluation" / "summary.json").read_text())["predictors"]["model"]
+    assert f"{best}_bigru, of 2 checkpoints the best on validation" in words
 
 
 def test_members_of_an_earlier_ensemble_do_not_stay(sweep, tmp_path):
@@ -106,6 +110,58 @@ def test_poster_stands_beside_the_tuned_evaluation_of_the_same_checkpoint(sweep,
     assert run_command("evaluate", *common, "protocol=poster") == 0  # another network: no such table
     poster = json.loads((run / "poster" / "evaluation" / "summary.json").read_text())
     assert poster["tuned"] is None
+
+
+def test_poster_does_not_stand_beside_other_tasks_or_another_rule(sweep, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(sweep / "0_bigru", run)
+    common = (f"ckpt_path={run}", f"runs_dir={sweep.parent}", *QUICK, "bootstrap.resamples=0")
+    assert run_command("evaluate", *common, "evaluate.min_positive_rate=0.2") == 0
+    assert run_command("evaluate", *common, "protocol=poster") == 0
+    assert "is of other checkpoints, tasks, data or strands" in capsys.readouterr().out
+    poster = json.loads((run / "poster" / "evaluation" / "summary.json").read_text())
+    assert poster["tuned"] is None
+    assert run_command("evaluate", *common, "protocol=poster", "evaluate.min_positive_rate=0.2") == 2
+    assert "expected 0.01 under protocol=poster" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "bootstrap.resamples=1",
+        "bootstrap.test_resamples=99",
+        "bootstrap.level=1",
+        "bootstrap.block_bp=[]",
+        "bootstrap.block_bp=[100,100]",
+        "bootstrap.seed=-1",
+    ],
+)
+def test_settings_without_sense_are_refused(sweep, setting, capsys):
+    assert run_command("evaluate", f"ckpt_path={sweep}/0_bigru", setting) == 2
+    said = capsys.readouterr().err
+    assert f"{setting.partition('=')[0]} is " in said
+    assert "expected" in said
+
+
+def test_copies_of_a_checkpoint_are_no_second_seed(sweep, tmp_path, capsys):
+    shutil.copytree(sweep / "0_bigru", tmp_path / "copy")
+    assert run_command("evaluate", f"ckpt_path=[{sweep}/0_bigru,{tmp_path}/copy]", *QUICK) == 2
+    said = capsys.readouterr().err
+    assert "are copies of one" in said
+    assert str(tmp_path / "copy") in said
+
+
+def test_another_dataset_than_that_of_training_is_said_first(sweep, small_file, tmp_path):
+    other = tmp_path / "other.h5"
+    how = PrepareSettings("hg19", test=("chr20:500,000-900,000",), valid=("chr20:0-500,000",))
+    prepare(SLICE / "chr20_47Mb_49Mb.fa.gz", SLICE / "tracks.tsv", other, how)
+    arguments = (f"ckpt_path={sweep}/0_bigru", f"data.path={other}", f"output_dir={tmp_path}/out")
+    assert run_command("evaluate", *arguments, f"runs_dir={tmp_path}", *QUICK, "bootstrap.resamples=0") == 0
+    summary = json.loads((tmp_path / "out" / "evaluation" / "summary.json").read_text())
+    assert summary["dataset"]["trained_on"] != summary["dataset"]["checksum"]
+    assert "seen in training" in summary["caution"]
+    page = (tmp_path / "out" / "evaluation" / "summary.md").read_text()
+    assert page.splitlines()[2] == summary["caution"]
 
 
 # Which checkpoints are meant
@@ -148,10 +204,10 @@ def test_checkpoints_that_do_not_go_together_are_both_named(sweep, checkpoint, t
 def test_names_tell_the_checkpoints_apart(sweep, tmp_path):
     shutil.copytree(sweep, tmp_path / "again")
     paths = checkpoint_paths([str(sweep), str(tmp_path / "again")], Path("nowhere"))
-    names = [member.name for member in read_members(paths)]
+    names = member_names(paths)
     assert names == [f"{sweep.name}/0_bigru", f"{sweep.name}/1_bigru", "again/0_bigru", "again/1_bigru"]
     last = sweep / "0_bigru" / "checkpoints" / "last.ckpt"
-    names = [member.name for member in read_members([paths[0], last])]
+    names = member_names([paths[0], last])
     assert names == [f"{sweep.name}/0_bigru/best", f"{sweep.name}/0_bigru/last"]
 
 

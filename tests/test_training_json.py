@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from small_run import TINY, run_command, run_folders
 
+from genome_lm.checkpoint import read_checkpoint
+
 FIGURES = ("perplexity", "prior_perplexity", "skill", "auroc", "ap", "f1")
 
 
@@ -49,9 +51,33 @@ def test_the_figures_are_of_the_best_epoch_and_not_of_the_last(small_file, tmp_p
     (folder,) = run_folders(tmp_path)
     result = check_best_epoch(folder)
     assert result["best_epoch"] < result["epochs"]
+    assert read_checkpoint(folder / "checkpoints" / "best.ckpt").epochs == result["best_epoch"]
+    assert read_checkpoint(folder / "checkpoints" / "last.ckpt").epochs == result["epochs"]
     last = validations(folder)[-1]
     for name in ("skill", "auroc", "ap"):
         assert result[f"valid_{name}"] != pytest.approx(float(last[f"valid/{name}"])), name
+
+
+def test_a_run_resumed_in_place_knows_a_best_epoch_that_lies_behind_it(small_file, tmp_path):
+    more = (
+        f"data.path={small_file}",
+        f"runs_dir={tmp_path}",
+        "optimizer.learning_rate=0.03",
+        "optimizer.schedule=constant",
+        "optimizer.warmup_fraction=0",
+        "callbacks.early_stopping=false",
+    )
+    assert run_command("train", *TINY, *more, "trainer.max_epochs=8") == 0
+    (folder,) = run_folders(tmp_path)
+    before = json.loads((folder / "training.json").read_text())
+    assert before["best_epoch"] < 8
+    resumed = (f"hydra.run.dir={folder}", f"ckpt_path={folder}/checkpoints/last.ckpt")
+    assert run_command("train", *TINY, *more, *resumed, "trainer.max_epochs=9") == 0
+    after = json.loads((folder / "training.json").read_text())
+    assert after["epochs"] == 9
+    assert after["valid_perplexity"] == before["valid_perplexity"]
+    for name in ("best_epoch", *(f"valid_{figure}" for figure in FIGURES)):
+        assert after[name] == before[name], name
 
 
 def test_what_no_task_defines_is_null(small_file, tmp_path):

@@ -18,7 +18,7 @@ from genome_lm.evaluation.summary import Details, summarise, to_json
 from genome_lm.evaluation.task_sets import task_sets
 from genome_lm.evaluation.uncertainty import BootstrapSettings, Uncertainty, estimate_uncertainty
 
-SETTINGS = BootstrapSettings(block_bp=(50, 200), resamples=60, test_resamples=99, level=0.9, seed=3)
+SETTINGS = BootstrapSettings(block_bp=(50, 100), resamples=60, test_resamples=99, level=0.9, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def mean(values: np.ndarray) -> float:
     return defined.mean() if len(defined) else math.nan
 
 
-@pytest.mark.parametrize("block_bp", [50, 200])
+@pytest.mark.parametrize("block_bp", [50, 100])
 def test_intervals_are_those_of_repeated_windows(aligned, comparison, uncertainty, block_bp):
     resamples = repeated(aligned, comparison, block_bp)
     sets = task_sets(comparison)
@@ -117,15 +117,15 @@ def test_precision_is_over_tasks_that_model_and_baseline_call(aligned, compariso
 
 
 def test_undefined_resamples_are_counted(aligned, comparison, uncertainty):
-    resamples = repeated(aligned, comparison, 200)
+    resamples = repeated(aligned, comparison, 100)
     defined = [task for task in range(N_TASKS) if task != SILENT_IN_VALID]
     missing = sum(int(np.isnan(each["model"].f1[defined]).sum()) for each in resamples)
-    assert uncertainty.splits["test"].intervals[200][0].undefined_resamples == missing
+    assert uncertainty.splits["test"].intervals[100][0].undefined_resamples == missing
 
 
 def test_validation_has_the_first_length_only(uncertainty):
     assert list(uncertainty.splits["valid"].intervals) == [50]
-    assert list(uncertainty.splits["test"].intervals) == [50, 200]
+    assert list(uncertainty.splits["test"].intervals) == [50, 100]
 
 
 def test_the_same_seed_gives_the_same_intervals(aligned, comparison, uncertainty):
@@ -154,12 +154,12 @@ def test_what_is_written_tells_the_same(tmp_path, aligned, comparison, uncertain
     )
     write_evaluation(tmp_path, comparison, details)
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["bootstrap"]["block_bp"] == [50, 200]
+    assert summary["bootstrap"]["block_bp"] == [50, 100]
     assert summary["bootstrap"]["level"] == 0.9
     intervals = summary["test"]["intervals"]
-    assert list(intervals) == ["50", "200"]
-    expected = uncertainty.splits["test"].intervals[200][0].by_measure["ap"]["baseline"]
-    assert intervals["200"]["ap"]["baseline"] == pytest.approx(expected)
+    assert list(intervals) == ["50", "100"]
+    expected = uncertainty.splits["test"].intervals[100][0].by_measure["ap"]["baseline"]
+    assert intervals["100"]["ap"]["baseline"] == pytest.approx(expected)
     group = uncertainty.splits["test"].intervals[50][2].by_measure["f1"]["difference"]
     assert summary["test"]["groups"]["TF"]["intervals"]["50"]["f1"]["difference"] == pytest.approx(group)
     with (tmp_path / "tasks.tsv").open(newline="") as file:
@@ -178,6 +178,33 @@ def test_what_is_written_tells_the_same(tmp_path, aligned, comparison, uncertain
     page = (tmp_path / "summary.md").read_text()
     assert "bootstrap over" in page
     assert "nan" not in page.lower().split()
+
+
+def test_few_blocks_give_no_intervals(aligned, comparison):
+    settings = BootstrapSettings(block_bp=(10**9,), resamples=60, test_resamples=99)
+    found = estimate_uncertainty(aligned, comparison, task_sets(comparison), settings)
+    assert found.splits["test"].n_blocks == {10**9: 1}
+    test = summarise(comparison, Details(uncertainty=found)).test
+    assert test.overall.interval("f1", "difference") is None
+    assert test.overall.interval("wins", "") is None
+    assert [each.interval for each in test.by_positives] == [None]
+    assert test.overall.untested == 4
+    text = to_json(summarise(comparison, Details(uncertainty=found)))
+    assert json.loads(text)["test"]["intervals"]["1000000000"]["ap"]["model"] == [None, None]
+
+
+def test_the_level_is_said(tmp_path, comparison, uncertainty):
+    write_evaluation(tmp_path, comparison, Details(uncertainty=uncertainty))
+    page = (tmp_path / "summary.md").read_text()
+    assert "90% interval" in page
+    assert "Intervals (90%)" in page
+    assert "95% interval" not in page
+
+
+def test_nothing_is_tested_where_the_thresholds_were_chosen(comparison, uncertainty):
+    summary = summarise(comparison, Details(uncertainty=uncertainty))
+    assert summary.valid.overall.significant_wins is summary.valid.overall.untested is None
+    assert summary.test.overall.significant_wins is not None
 
 
 def test_calibration_pools_the_tasks_of_a_set(aligned, comparison):

@@ -1,5 +1,7 @@
 """The validation figures of every epoch, so that those of the best one can be told afterwards."""
 
+from typing import Any
+
 import lightning as L
 
 PREFIX = "valid/"
@@ -15,6 +17,13 @@ class EpochFigures(L.Callback):
 
     def __init__(self) -> None:
         self.by_epoch: dict[int, dict[str, float]] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """So that a resumed run knows the figures of a best epoch that lies behind it."""
+        return {"by_epoch": self.by_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.by_epoch = dict(state_dict["by_epoch"])
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.by_epoch[trainer.current_epoch] = {

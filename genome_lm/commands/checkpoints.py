@@ -70,16 +70,28 @@ def _expanded(path: Path) -> list[Path]:
     return found
 
 
-def read_members(paths: Sequence[Path]) -> list[Member]:
+def read_members(paths: Sequence[Path], average_strands: bool | None = None) -> list[Member]:
     """Read checkpoints that can be compared and averaged.
 
+    Args:
+        average_strands: whether all will average both strands; None if each is to do as in training.
+
     Raises:
-        UserError: one cannot be read, or two differ in dataset, tasks or context (both are named).
+        UserError: one cannot be read, two are copies of one, or two differ in dataset, tasks or context, or
+            in what they do with strands where that is left to them (both are named).
     """
     members = [
         Member(name, read_checkpoint(path), identify(path).sha256)
-        for name, path in zip(_names(paths), paths, strict=True)
+        for name, path in zip(member_names(paths), paths, strict=True)
     ]
+    seen: dict[str, Path] = {}
+    for member in members:
+        path = member.checkpoint.path
+        if member.sha256 in seen:
+            raise UserError(
+                f"checkpoints {seen[member.sha256]} and {path} are copies of one; give every checkpoint once"
+            )
+        seen[member.sha256] = path
     first = members[0].checkpoint
     for member in members[1:]:
         other = member.checkpoint
@@ -91,7 +103,11 @@ def read_members(paths: Sequence[Path]) -> list[Member]:
             ),
             ("sets of tasks", first.description.tasks["id"], other.description.tasks["id"]),
             ("contexts", first.description.context_bp, other.description.context_bp),
-            ("ways with strands", first.description.average_strands, other.description.average_strands),
+            *(
+                [("average_strands", first.description.average_strands, other.description.average_strands)]
+                if average_strands is None
+                else []
+            ),
         ):
             if ours != theirs:
                 shown = f" ({ours} and {theirs})" if not isinstance(ours, list) else ""
@@ -102,7 +118,7 @@ def read_members(paths: Sequence[Path]) -> list[Member]:
     return members
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def member_names(paths: Sequence[Path]) -> list[str]:
     """Names of the run folders; with their parents' where two are the same, and numbered where all fails."""
     folders = [run_folder(path) for path in paths]
     both = list(zip(folders, paths, strict=True))

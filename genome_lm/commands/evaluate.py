@@ -5,6 +5,7 @@ import logging
 import shlex
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from genome_lm.commands.checkpoints import Member, checkpoint_paths, output_fold
 from genome_lm.commands.device import device_from
 from genome_lm.commands.rivals import BEST_BASELINE, fit_baselines
 from genome_lm.commands.scope import dataset_to_score, tasks_to_score, trained_tasks
+from genome_lm.commands.settings import check_evaluation
 from genome_lm.config import BootstrapConfig, EvaluateConfig
 from genome_lm.dataset.contents import Dataset
 from genome_lm.errors import UserError
@@ -60,11 +62,11 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
         UserError: a checkpoint or the dataset cannot be used, or they do not belong together.
     """
     keep_freed_memory()
-    _check(config)
+    check_evaluation(config)
     if config.evaluate.threads is not None:
         torch.set_num_threads(config.evaluate.threads)
     paths = checkpoint_paths(config.ckpt_path, Path(config.runs_dir))
-    members = read_members(paths)
+    members = read_members(paths, config.evaluate.average_strands)
     checkpoint, description = members[0].checkpoint.path, members[0].checkpoint.description
     dataset = dataset_to_score(config, description, checkpoint)
     trained = trained_tasks(description, dataset, checkpoint)
@@ -76,15 +78,17 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
     )
     device = device_from(config.evaluate.accelerator, "evaluate")
     protocol = config.protocol.name
-    home = output_folder(config.output_dir, paths)
+    home = output_folder(None, paths)
     # The report's rules go beside the tuned evaluation, not over it.
-    folder = home / protocol.value if not config.output_dir and protocol is Protocol.poster else home
+    beside = home / protocol.value if protocol is Protocol.poster else home
+    folder = Path(config.output_dir) if config.output_dir else beside
     for member in members:
         logger.info("model     %s, %s", member.checkpoint.path, member.checkpoint.description.model_name)
     logger.info("tasks     %s", task_set)
 
     windows = np.flatnonzero(dataset.split > 0)
     columns = np.searchsorted(trained, tasks)
+    member_files = list((folder / "predictions").glob("member_*.h5"))
     files = [
         _predict(config, member, dataset, windows, tasks, columns, strands, device, path)
         for member, path in zip(members, _member_files(folder / "predictions", len(members)), strict=True)
@@ -106,6 +110,8 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
             for member, file in zip(members, files, strict=True)
         )
     predictions = {MODEL: _model(files, single, config.evaluate.ensemble)} | rivals
+    for path in set(member_files) - set(files):  # of an earlier, larger ensemble
+        path.unlink()
     if BEST_BASELINE not in predictions:  # an earlier evaluation may have found another context
         (folder / "predictions" / f"{BEST_BASELINE}.h5").unlink(missing_ok=True)
     for name, each in predictions.items():
@@ -132,7 +138,8 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
             for member in members
         ),
         members=single,
-        tuned=_tuned(home / "evaluation", members) if protocol is Protocol.poster else None,
+        tuned=_tuned(home / "evaluation", members, comparison) if protocol is Protocol.poster else None,
+        trained_on=str(description.dataset["checksum"]),
     )
     evaluation = folder / "evaluation"
     summary = write_evaluation(evaluation, comparison, details)
@@ -145,37 +152,8 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
     return summary.test.overall.perplexity[MODEL]
 
 
-def _check(config: EvaluateConfig) -> None:
-    settings, bootstrap = config.evaluate, config.bootstrap
-    for key, holds, value, expected in (
-        (
-            "evaluate.threads",
-            settings.threads is None or settings.threads >= 1,
-            settings.threads,
-            "at least 1, or null",
-        ),
-        ("evaluate.batch_size", settings.batch_size >= 1, settings.batch_size, "at least 1"),
-        ("bootstrap.resamples", bootstrap.resamples >= 0, bootstrap.resamples, "0 (off) or more"),
-        ("bootstrap.test_resamples", bootstrap.test_resamples >= 1, bootstrap.test_resamples, "at least 1"),
-        (
-            "bootstrap.block_bp",
-            bool(bootstrap.block_bp)
-            and min(bootstrap.block_bp) >= 1
-            and len(set(bootstrap.block_bp)) == len(bootstrap.block_bp),
-            bootstrap.block_bp,
-            "one or more different lengths in bp, such as [100000,500000]",
-        ),
-        ("bootstrap.level", 0 < bootstrap.level < 1, bootstrap.level, "a share between 0 and 1"),
-        ("bootstrap.seed", bootstrap.seed >= 0, bootstrap.seed, "0 or more"),
-    ):
-        if not holds:
-            raise UserError(f"{key} is {value}; expected {expected}")
-
-
 def _member_files(folder: Path, n_members: int) -> list[Path]:
-    """Where the predictions of each checkpoint go; those of earlier, larger ensembles are removed."""
-    for path in folder.glob("member_*.h5"):
-        path.unlink()
+    """Where the predictions of each checkpoint go."""
     if n_members == 1:
         return [folder / f"{MODEL}.h5"]
     return [folder / f"member_{number}.h5" for number in range(n_members)]
@@ -205,16 +183,19 @@ def _predict(
         device=device,
     )[:, columns]
     logger.info("predicted %s windows in %.0f s", f"{len(windows):,}", time.perf_counter() - started)
-    predictions = Predictions(
-        name=MODEL,
-        description=f"{description.model_name}, {description.context_bp} bp"
-        + (", both strands averaged" if strands else ""),
-        logits=logits,
-        window=windows,
-        split=dataset.split[windows],
-        task_ids=tuple(dataset.tasks.id[task] for task in tasks),
-        dataset_checksum=dataset.checksum,
-    )
+    try:
+        predictions = Predictions(
+            name=MODEL,
+            description=f"{description.model_name}, {description.context_bp} bp"
+            + (", both strands averaged" if strands else ""),
+            logits=logits,
+            window=windows,
+            split=dataset.split[windows],
+            task_ids=tuple(dataset.tasks.id[task] for task in tasks),
+            dataset_checksum=dataset.checksum,
+        )
+    except UserError as error:
+        raise UserError(f"checkpoint {member.checkpoint.path}: {error}") from error
     write_predictions(path, predictions)
     return path
 
@@ -226,8 +207,9 @@ def _model(files: Sequence[Path], single: Sequence[scored.Member], ensemble: boo
     if ensemble:
         return mean_predictions(MODEL, files)
     best = min(range(len(single)), key=lambda place: single[place].valid["perplexity"])
-    logger.info("model     %s has the lowest validation perplexity", single[best].name)
-    return read_predictions(files[best])
+    chosen = read_predictions(files[best])
+    words = f"{chosen.description}; {single[best].name}, of {len(single)} checkpoints the best on validation"
+    return replace(chosen, description=words)
 
 
 def _uncertainty(
@@ -248,12 +230,29 @@ def _uncertainty(
     return found
 
 
-def _tuned(evaluation: Path, members: Sequence[Member]) -> dict[str, object] | None:
-    """The test figures of the tuned evaluation of the same checkpoints, if there is one."""
+def _tuned(evaluation: Path, members: Sequence[Member], comparison: Comparison) -> dict[str, object] | None:
+    """The test figures of the tuned evaluation of the same network on the same tasks, if there is one."""
     try:
         summary = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))
-        same = [each["sha256"] for each in summary["checkpoints"]] == [member.sha256 for member in members]
-        return summary["test"] if same and summary["protocol"] == Protocol.tuned.value else None
+        theirs = (
+            [each["sha256"] for each in summary["checkpoints"]],
+            summary["protocol"],
+            summary["task_set"],
+            summary["dataset"]["checksum"],
+            summary["predictors"][MODEL],
+        )
+        figures: dict[str, object] = summary["test"]
     except (OSError, ValueError, KeyError, TypeError):
-        logger.info("there is no tuned evaluation of this checkpoint to stand beside; run evaluate for one")
+        logger.info("there is no tuned evaluation to stand beside; `genome-lm evaluate` makes one")
         return None
+    ours = (
+        [member.sha256 for member in members],
+        Protocol.tuned.value,
+        comparison.task_set,
+        comparison.dataset_checksum,
+        comparison.descriptions[MODEL],
+    )
+    if theirs != ours:
+        logger.info("the evaluation in %s is of other checkpoints, tasks, data or strands", evaluation)
+        return None
+    return figures

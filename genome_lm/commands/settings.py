@@ -1,15 +1,22 @@
-"""Checks of a training configuration before anything is written."""
+"""Checks of a configuration before anything is written."""
 
 import math
 import re
 
 import torch
 
+from genome_lm.choices import Protocol
 from genome_lm.commands.device import device_from
-from genome_lm.config import Precision, TrainConfig
+from genome_lm.config import EvaluateConfig, Precision, TrainConfig
 from genome_lm.errors import UserError
 
 MAX_SEED = 2**32 - 1  # NumPy's bound
+LEAST_RESAMPLES = 100
+"""The ends of a 95% interval are then the third and the 98th resample."""
+LEAST_TEST_RESAMPLES = 1_000
+"""The least p is then 0.001. Some hundred tasks ask for ten times as many, the default."""
+REPORT_RATE = 0.01
+"""The least rate of positives of the tasks that the report of 2016 scores."""
 
 
 def check_settings(config: TrainConfig) -> None:
@@ -59,6 +66,54 @@ def check_settings(config: TrainConfig) -> None:
         )
     if device.type == "cpu" and trainer.precision is Precision.fp16:
         raise UserError("trainer.precision is fp16, which needs a GPU; use bf16 or float32 on a CPU")
+
+
+def check_evaluation(config: EvaluateConfig) -> None:
+    """Check the numbers of an evaluation that no other part checks.
+
+    Raises:
+        UserError: the first one out of range, and what is possible.
+    """
+    settings, bootstrap = config.evaluate, config.bootstrap
+    for key, holds, value, expected in (
+        (
+            "evaluate.threads",
+            settings.threads is None or settings.threads >= 1,
+            settings.threads,
+            "at least 1, or null",
+        ),
+        ("evaluate.batch_size", settings.batch_size >= 1, settings.batch_size, "at least 1"),
+        (
+            "bootstrap.resamples",
+            bootstrap.resamples == 0 or bootstrap.resamples >= LEAST_RESAMPLES,
+            bootstrap.resamples,
+            f"0 (off), or at least {LEAST_RESAMPLES}",
+        ),
+        (
+            "bootstrap.test_resamples",
+            bootstrap.test_resamples >= LEAST_TEST_RESAMPLES,
+            bootstrap.test_resamples,
+            f"at least {LEAST_TEST_RESAMPLES:,}",
+        ),
+        (
+            "evaluate.min_positive_rate",
+            config.protocol.name is Protocol.tuned or settings.min_positive_rate == REPORT_RATE,
+            settings.min_positive_rate,
+            f"{REPORT_RATE:g} under protocol=poster, as in the report; or protocol=tuned",
+        ),
+        (
+            "bootstrap.block_bp",
+            bool(bootstrap.block_bp)
+            and min(bootstrap.block_bp) >= 1
+            and len(set(bootstrap.block_bp)) == len(bootstrap.block_bp),
+            bootstrap.block_bp,
+            "one or more different lengths in bp, such as [100000,500000]",
+        ),
+        ("bootstrap.level", 0 < bootstrap.level < 1, bootstrap.level, "a share between 0 and 1"),
+        ("bootstrap.seed", bootstrap.seed >= 0, bootstrap.seed, "0 or more"),
+    ):
+        if not holds:
+            raise UserError(f"{key} is {value}; expected {expected}")
 
 
 def _none_or_positive(value: int | None) -> bool:

@@ -85,7 +85,6 @@ def _train(config: TrainConfig, run_dir: Path, interactive: bool, origin: Proven
         monitor=MONITOR,
         mode="min",
         save_top_k=1,
-        save_last=config.callbacks.save_last,
         enable_version_counter=False,
     )
     report = EpochReport(description.task_set)
@@ -96,6 +95,11 @@ def _train(config: TrainConfig, run_dir: Path, interactive: bool, origin: Proven
         figures,
         checkpoints,
     ]
+    if config.callbacks.save_last:
+        # Every epoch: ModelCheckpoint's own save_last only follows where a best one was saved.
+        callbacks.append(
+            ModelCheckpoint(dirpath=run_dir / "checkpoints", filename="last", enable_version_counter=False)
+        )
     if config.callbacks.ema_decay:
         callbacks.append(AveragedWeights(config.callbacks.ema_decay))
     if config.callbacks.early_stopping:

@@ -1,9 +1,9 @@
 """Scores when blocks of the genome are drawn again with replacement, and intervals from them.
 
 The windows of a block, and all tasks, are drawn together, which keeps the correlation between neighbouring
-windows and between tasks (Kuensch 1989, Annals of Statistics 17:1217; Davison and Hinkley 1997, Bootstrap
-Methods and their Application, section 8.2.3). A block drawn twice counts twice: every score is that of the
-windows physically repeated. Thresholds and predictions are held fixed.
+windows and between tasks (fixed blocks, as in Carlstein 1986, Annals of Statistics 14:1171; Davison and
+Hinkley 1997, Bootstrap Methods and their Application, section 8.2.3). A block drawn twice counts twice: every
+score is that of the windows physically repeated. Thresholds and predictions are held fixed.
 """
 
 from statistics import NormalDist

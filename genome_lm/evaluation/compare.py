@@ -8,7 +8,7 @@ from genome_lm.choices import Protocol
 from genome_lm.dataset.contents import TaskTable
 from genome_lm.evaluation.aligned import BASELINE, MODEL, PRIOR, SCORED_SPLITS, Aligned
 from genome_lm.metrics.calibration import brier_score_per_task, expected_calibration_error
-from genome_lm.metrics.cross_entropy import binary_cross_entropy_per_task
+from genome_lm.metrics.cross_entropy import binary_cross_entropy_per_task, skill
 from genome_lm.metrics.ranking import auroc_and_average_precision
 from genome_lm.metrics.thresholds import FEW_POSITIVES, best_f1_thresholds, confusion_at
 
@@ -78,14 +78,9 @@ class Comparison:
         return difference
 
     def skill(self, split: str, name: str) -> np.ndarray:
-        """Share of the prior's cross-entropy that a predictor removes from each task, float64 [n_tasks].
-
-        1 for certainty, 0 for the prior, negative where the prior is better; NaN where the prior's
-        cross-entropy is 0.
-        """
-        prior = self.scores[split][PRIOR].cross_entropy
-        removed = prior - self.scores[split][name].cross_entropy
-        return np.divide(removed, prior, out=np.full(len(prior), np.nan), where=prior > 0)
+        """Of a predictor on each task, float64 [n_tasks]; see `genome_lm.metrics.cross_entropy.skill`."""
+        scores = self.scores[split]
+        return skill(scores[name].cross_entropy, scores[PRIOR].cross_entropy)
 
     @property
     def few_valid_positives(self) -> np.ndarray:

@@ -10,7 +10,7 @@ from genome_lm.evaluation.aligned import BASELINE, MODEL, PRIOR
 from genome_lm.evaluation.compare import Comparison
 from genome_lm.evaluation.significance import PairedTest
 from genome_lm.evaluation.uncertainty import Interval, SetIntervals
-from genome_lm.metrics.cross_entropy import perplexity
+from genome_lm.metrics.cross_entropy import perplexity, skill
 
 SIGNIFICANT_Q = 0.05
 
@@ -48,7 +48,7 @@ class Figures:
         str, dict[str, float]
     ]  # by rival other than the baseline: wins, ties, losses, f1_difference
     intervals: dict[str, dict[str, dict[str, Interval] | Interval]]  # by block length in bp, then measure
-    undefined_resamples: int  # see `genome_lm.evaluation.uncertainty.SetIntervals`
+    undefined_resamples: dict[str, int]  # by block length, pairs of a task and a resample without an F1
 
     @property
     def counted(self) -> int:
@@ -56,7 +56,7 @@ class Figures:
         return self.wins + self.ties + self.losses
 
     def interval(self, measure: str, name: str, block_bp: int | None = None) -> Interval | None:
-        """An interval, or None where nothing was resampled.
+        """An interval, or None where nothing was resampled or it is undefined.
 
         Args:
             measure: such as "f1", or "wins".
@@ -67,7 +67,8 @@ class Figures:
             return None
         by_measure = self.intervals[str(block_bp) if block_bp else next(iter(self.intervals))]
         found = by_measure[measure]
-        return found[name] if isinstance(found, dict) else found
+        interval = found[name] if isinstance(found, dict) else found
+        return None if math.isnan(interval[0]) else interval
 
 
 def figures(
@@ -91,7 +92,8 @@ def figures(
     )
     called = ~np.isnan(precision[MODEL]) & ~np.isnan(precision[BASELINE])
     mean_loss = means(cross_entropy)
-    skill = {name: _skill(value, mean_loss[PRIOR]) for name, value in mean_loss.items()}
+    prior = np.array(mean_loss[PRIOR])
+    pooled = {name: float(skill(np.array(value), prior)) for name, value in mean_loss.items()}
     task_skill = means({name: comparison.skill(split, name)[chosen] for name in scores})
     differences = {rival: comparison.f1_difference(split, rival)[chosen] for rival in comparison.rivals}
     counted = {rival: outcomes(difference) for rival, difference in differences.items()}
@@ -115,7 +117,7 @@ def figures(
         ece=means(ece),
         perplexity={name: perplexity(value) for name, value in mean_loss.items()},
         bits={name: value / math.log(2) for name, value in mean_loss.items()},
-        skill=skill | {"difference": skill[MODEL] - skill[BASELINE]},
+        skill=pooled | {"difference": pooled[MODEL] - pooled[BASELINE]},
         task_skill=task_skill | {"difference": task_skill[MODEL] - task_skill[BASELINE]},
         undefined={
             "f1": int(np.isnan(f1[MODEL]).sum()),
@@ -129,7 +131,7 @@ def figures(
             if rival != BASELINE
         },
         intervals={str(length): {**each.by_measure, "wins": each.wins} for length, each in intervals.items()},
-        undefined_resamples=next((each.undefined_resamples for each in intervals.values()), 0),
+        undefined_resamples={str(length): each.undefined_resamples for length, each in intervals.items()},
     )
 
 
@@ -156,7 +158,3 @@ def mean(values: np.ndarray) -> float:
 def mean_of_all(values: np.ndarray) -> float:
     """Mean; NaN if one of the values is, or if there is nothing."""
     return float(values.mean()) if len(values) else math.nan
-
-
-def _skill(cross_entropy: float, prior: float) -> float:
-    return 1 - cross_entropy / prior if prior > 0 else math.nan

@@ -29,14 +29,15 @@ ROWS = (
 OUTCOMES = "wins / ties / losses"
 
 
-def score_table(figures: Figures, predictors: Sequence[str], report: bool = False) -> str:
+def score_table(figures: Figures, predictors: Sequence[str], level: str, report: bool = False) -> str:
     """Measures by predictor, with model minus baseline and its interval where there is one.
 
     Args:
+        level: of the intervals, such as "95%".
         report: whether the 2016 report's figures stand beside them.
     """
     known = bool(figures.intervals)
-    rows = [["", *predictors, *(["model - baseline (95% interval)"] if known else [])]]
+    rows = [["", *predictors, *([f"model - baseline ({level} interval)"] if known else [])]]
     for label, measure, digits in ROWS:
         values = getattr(figures, measure)
         last = [difference_cell(figures, measure, digits)] if known else []

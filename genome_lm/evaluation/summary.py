@@ -18,6 +18,7 @@ from genome_lm.evaluation.task_sets import TaskSets, task_sets
 from genome_lm.evaluation.uncertainty import CONDITIONAL_ON, Interval, Uncertainty
 
 OPTIMISTIC = "optimistic (thresholds chosen here)"
+OPTIMISTIC_STOPPING = "optimistic (training was stopped by this split)"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Details:
         members: the figures of each, where there are several.
         tuned: the test figures of the tuned protocol on the same checkpoint, to stand beside those of the
             report's; None if there are none or this is the tuned protocol.
+        trained_on: checksum of the dataset that the checkpoints were trained on; empty if not known.
     """
 
     command: str = ""
@@ -54,6 +56,7 @@ class Details:
     checkpoints: tuple[CheckpointFile, ...] = ()
     members: tuple[Member, ...] = ()
     tuned: Mapping[str, object] | None = None
+    trained_on: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,18 @@ class Summary:
     test: SplitSummary
     details: Details
 
+    @property
+    def caution(self) -> str:
+        """What a reader must know first; empty if there is nothing."""
+        trained_on = self.details.trained_on
+        if trained_on in ("", self.comparison.dataset_checksum):
+            return ""
+        return (
+            f"The network was trained on another dataset ({trained_on}) than it is tested on "
+            f"({self.comparison.dataset_checksum}): windows that it has seen in training may be among those "
+            "called test here."
+        )
+
     def as_dict(self) -> dict[str, object]:
         """Nested: n_tasks, task_set, ..., valid, test, baseline, report. Undefined floats are NaN."""
         comparison, details = self.comparison, self.details
@@ -143,7 +158,9 @@ class Summary:
                 "genome_build": comparison.genome_build,
                 "checksum": comparison.dataset_checksum,
                 "train_windows": comparison.counts["train"].windows,
+                "trained_on": details.trained_on or comparison.dataset_checksum,
             },
+            "caution": self.caution,
             "protocol": comparison.protocol.value,
             "thresholds": comparison.protocol.rule,
             "predictors": dict(comparison.descriptions),
@@ -184,6 +201,12 @@ def summarise(comparison: Comparison, details: Details = NO_DETAILS) -> Summary:
     return Summary(comparison, valid, test, details)
 
 
+def _note(split: str, protocol: Protocol) -> str:
+    if split != "valid":
+        return ""
+    return OPTIMISTIC if protocol is Protocol.tuned else OPTIMISTIC_STOPPING
+
+
 def _summarise_split(comparison: Comparison, split: str, sets: TaskSets, details: Details) -> SplitSummary:
     counts = comparison.counts[split]
     known = details.uncertainty.splits[split] if details.uncertainty else None
@@ -201,7 +224,7 @@ def _summarise_split(comparison: Comparison, split: str, sets: TaskSets, details
     return SplitSummary(
         windows=counts.windows,
         windows_in_dataset=counts.windows_in_dataset,
-        note=OPTIMISTIC if split == "valid" and comparison.protocol is Protocol.tuned else "",
+        note=_note(split, comparison.protocol),
         overall=overall,
         groups=dict(zip(sets.groups, groups, strict=True)),
         calibration=details.calibration.get(split, {}),

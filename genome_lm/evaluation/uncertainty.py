@@ -21,11 +21,15 @@ from genome_lm.evaluation.bootstrap import (
 from genome_lm.evaluation.compare import Comparison
 from genome_lm.evaluation.significance import PairedTest, paired_f1_test
 from genome_lm.evaluation.task_sets import TaskSets
+from genome_lm.metrics.cross_entropy import skill
 
 CONDITIONAL_ON = (
-    "the thresholds, the trained network, its seed and the fitted baseline: windows are resampled, nothing "
-    "is trained or chosen again"
+    "the tasks, the thresholds, the trained network or networks with their seeds, and the fitted baseline: "
+    "windows are resampled, nothing is trained or chosen again"
 )
+
+LEAST_BLOCKS = 8
+"""With fewer blocks there are no intervals: they would be far too short, and with one block of no width."""
 
 Interval = tuple[float, float]
 
@@ -67,8 +71,8 @@ class SplitUncertainty:
     """Of one split. The lists of intervals follow `TaskSets.masks`."""
 
     n_blocks: dict[int, int]  # by length of the blocks
-    intervals: dict[int, list[SetIntervals]]
-    test: PairedTest  # of each task, model minus baseline, at the first length
+    intervals: dict[int, list[SetIntervals]]  # by length; all NaN with fewer than `LEAST_BLOCKS` blocks
+    test: PairedTest | None  # of each task, model minus baseline, at the first length; on the test split only
 
 
 @dataclass(frozen=True)
@@ -89,37 +93,47 @@ def estimate_uncertainty(
         sets: the sets of tasks that get intervals.
         settings: `resamples` is at least 1 here.
     """
-    first, *further = settings.block_bp
-    lengths = {"valid": [first], "test": [first, *further]}
     splits = {}
-    for split, block_bp in lengths.items():
+    for split, block_bp in {"valid": settings.block_bp[:1], "test": settings.block_bp}.items():
         labels = aligned.labels(split)
         logits = {name: aligned.logits(split, name) for name in aligned.predictions}
-        n_blocks, intervals = {}, {}
-        for length in block_bp:
-            blocks = genome_blocks(aligned.dataset, aligned.windows(split), length)
+        every = {
+            length: genome_blocks(aligned.dataset, aligned.windows(split), length) for length in block_bp
+        }
+        intervals = {}
+        for length, blocks in every.items():
             weights = draw_weights(blocks.n_blocks, settings.resamples, settings.seed)
             resampled = {
                 name: resample_scores(values, labels, comparison.thresholds[name], blocks, weights)
                 for name, values in logits.items()
             }
-            n_blocks[length] = blocks.n_blocks
-            intervals[length] = [
+            found = [
                 _set_intervals(resampled, comparison, split, mask, settings.level) for mask in sets.masks
             ]
-        test = paired_f1_test(
-            logits[MODEL],
-            logits[BASELINE],
-            labels,
-            comparison.thresholds[MODEL],
-            comparison.thresholds[BASELINE],
-            genome_blocks(aligned.dataset, aligned.windows(split), first),
-            n_resamples=settings.test_resamples,
-            level=settings.level,
-            seed=settings.seed,
-        )
+            intervals[length] = found if blocks.n_blocks >= LEAST_BLOCKS else [_blank(each) for each in found]
+        # On validation, where the thresholds were chosen, a test would say nothing.
+        test = None
+        if split == "test":
+            test = paired_f1_test(
+                logits[MODEL],
+                logits[BASELINE],
+                labels,
+                comparison.thresholds[MODEL],
+                comparison.thresholds[BASELINE],
+                every[settings.block_bp[0]],
+                n_resamples=settings.test_resamples,
+                level=settings.level,
+                seed=settings.seed,
+            )
+        n_blocks = {length: blocks.n_blocks for length, blocks in every.items()}
         splits[split] = SplitUncertainty(n_blocks, intervals, test)
     return Uncertainty(settings, splits)
+
+
+def _blank(found: SetIntervals) -> SetIntervals:
+    nothing = (math.nan, math.nan)
+    by_measure = {measure: dict.fromkeys(values, nothing) for measure, values in found.by_measure.items()}
+    return SetIntervals(by_measure, nothing, found.undefined_resamples)
 
 
 def _set_intervals(
@@ -138,10 +152,10 @@ def _set_intervals(
     cross_entropy = {name: _mean(scores["cross_entropy"][:, tasks]) for name, scores in resampled.items()}
     means["perplexity"] = {name: np.exp(values) for name, values in cross_entropy.items()}
     means["bits"] = {name: values / math.log(2) for name, values in cross_entropy.items()}
-    means["skill"] = {name: _skill(values, cross_entropy[PRIOR]) for name, values in cross_entropy.items()}
+    means["skill"] = {name: skill(values, cross_entropy[PRIOR]) for name, values in cross_entropy.items()}
     prior = resampled[PRIOR]["cross_entropy"][:, tasks]
     means["task_skill"] = {
-        name: _mean(_skill(scores["cross_entropy"][:, tasks], prior)) for name, scores in resampled.items()
+        name: _mean(skill(scores["cross_entropy"][:, tasks], prior)) for name, scores in resampled.items()
     }
     by_measure = {
         measure: {name: percentile_interval(each, level) for name, each in values.items()}
@@ -190,10 +204,6 @@ def _unbiased(
         observed = comparison.scores[split][name].ece[tasks]
         shifted[name] = np.maximum(resampled - resampled.mean() + observed.mean(), 0.0)
     return shifted
-
-
-def _skill(cross_entropy: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    return 1 - np.divide(cross_entropy, prior, out=np.full(prior.shape, math.nan), where=prior > 0)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

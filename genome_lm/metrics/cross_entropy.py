@@ -45,6 +45,17 @@ def perplexity(mean_cross_entropy: float) -> float:
         return math.inf
 
 
+def skill(cross_entropy: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Share of the prior's cross-entropy that a prediction removes, elementwise, float64.
+
+    1 for certainty, 0 for the prior itself, negative where the prior is better; NaN where the prior's
+    cross-entropy is 0. As a skill score in forecasting, with the logarithmic score: Murphy 1973, J. Applied
+    Meteorology 12:595 (for the Brier score).
+    """
+    reference = np.asarray(prior, dtype=np.float64)
+    return 1 - np.divide(cross_entropy, reference, out=np.full(reference.shape, np.nan), where=reference > 0)
+
+
 def prior_logits(positive_rate: np.ndarray, least_rate: float = LEAST_RATE) -> np.ndarray:
     """Logit of each task's positive rate: the best constant prediction, float64 [n_tasks].
 

@@ -11,7 +11,7 @@ from genome_lm.report.words import NONE, count, score, size
 
 
 def how_section(inputs: Inputs) -> Section:
-    """Command, settings, data, versions, thresholds, bootstrap and configuration."""
+    """Commands, settings, data, versions, thresholds, bootstrap and configuration."""
     summary, training = inputs.summary, inputs.training
     blocks = [
         ("Predictors", [(name, str(words)) for name, words in table(summary, "predictors").items()]),
@@ -33,6 +33,7 @@ def how_section(inputs: Inputs) -> Section:
         "how",
         {
             "command": repeat_command(inputs),
+            "evaluate": text(summary, "command"),
             "blocks": [(title, pairs) for title, pairs in blocks if pairs],
             "config": inputs.config,
         },
@@ -159,11 +160,6 @@ def _checkpoints(summary: Mapping[str, object]) -> list[tuple[str, str]]:
             for each in rows(summary, "checkpoints")
         ]
     )
-
-
-def _digest(checkpoint: Mapping[str, object]) -> str:
-    digest = text(checkpoint, "sha256")
-    return f"SHA-256 {digest[:16]}\N{HORIZONTAL ELLIPSIS}" if digest else "no SHA-256 recorded"
 
 
 def _given(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
