@@ -70,10 +70,12 @@ def figures() -> dict[str, Any]:
         "ties": 0,
         "losses": 1,
         "significant_wins": 2,
+        "untested": 1,
         "f1": means,
         "auroc": SCORES | {"prior": None},
         "perplexity": {"model": 1.18, "baseline": 1.19, "prior": 1.21},
         "skill": {"model": 0.13, "baseline": 0.1, "prior": 0.0, "difference": 0.03},
+        "task_skill": {"model": 0.15, "baseline": 0.12, "prior": 0.0, "difference": 0.03},
         "undefined": {"f1": 1},
         "intervals": {"100000": intervals, "500000": {"f1": {"difference": [-9, 9]}}},
     }

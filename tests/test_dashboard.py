@@ -19,7 +19,7 @@ def logged_run(small_file, tmp_path_factory) -> Any:
         patch.setenv("WANDB_MODE", "offline")
         patch.setenv("WANDB_SILENT", "true")
         assert run_command("train", *TINY, "logger=wandb", f"data.path={small_file}", f"runs_dir={runs}") == 0
-        few = ("bootstrap.resamples=100", "bootstrap.test_resamples=100", "baseline.contexts_bp=[]")
+        few = ("bootstrap.resamples=100", "bootstrap.test_resamples=1000", "baseline.contexts_bp=[]")
         assert run_command("evaluate", "evaluate.accelerator=cpu", *few, f"runs_dir={runs}") == 0
     (folder,) = run_folders(runs)
     return offline_runs.read_run(folder)

@@ -46,6 +46,8 @@ def test_figures_of_an_evaluation_are_flat_numbers():
     assert (flat["test/wins"], flat["test/counted"], flat["test/win_share"]) == (3, 4, 0.75)
     assert flat["valid/skill/difference"] == 0.03
     assert flat["test/perplexity/prior"] == 1.21
+    assert flat["test/untested"] == 1
+    assert flat["test/task_skill/model"] == 0.15
 
 
 def test_intervals_are_those_of_the_first_block_length():

@@ -2,6 +2,8 @@
 
 import json
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -150,6 +152,20 @@ def test_figures_and_page_are_there(sweep):
     assert run.file("figures/wins").read_bytes()[:8] == png(3, 2)[:8]
     assert struct.unpack(">II", run.file("figures/wins").read_bytes()[16:24]) == (3, 2)
     assert run.file("report").read_text() == "<!doctype html><title>Report</title>"
+
+
+def test_w_and_b_prints_nothing_after_an_evaluation(sweep, tmp_path, monkeypatch):
+    """In a process of its own: W&B reads its settings of the environment once."""
+    monkeypatch.delenv("WANDB_SILENT")
+    folder = trained_copy(sweep[1], tmp_path / "run")
+    code = f"""
+from pathlib import Path
+from genome_lm.tracking.evaluation import log_evaluation
+log_evaluation(Path({str(folder)!r}), Path({str(folder / "evaluation")!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert read_run(folder).parts == 2
 
 
 def refused(*_: object, **__: object) -> None:

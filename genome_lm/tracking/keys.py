@@ -11,9 +11,22 @@ COUNTS = (
     "losses",
     "significant_wins",
     "significant_losses",
+    "untested",
     "few_valid_positives",
 )
-MEASURES = ("f1", "precision", "recall", "auroc", "ap", "brier", "ece", "perplexity", "bits", "skill")
+MEASURES = (
+    "f1",
+    "precision",
+    "recall",
+    "auroc",
+    "ap",
+    "brier",
+    "ece",
+    "perplexity",
+    "bits",
+    "skill",
+    "task_skill",
+)
 GROUP_COUNTS = ("n_tasks", "wins", "ties", "losses")
 GROUP_MEASURES = ("f1", "auroc", "ap", "perplexity", "skill")
 GROUP_PREDICTORS = ("model", "baseline", "difference")

@@ -107,6 +107,7 @@ def add_evaluation(run_dir: Path, record: WandbRecord, outputs: Outputs) -> bool
             init_timeout=REACH_SECONDS,
             finish_timeout=REACH_SECONDS,
             console="off",  # its lines would take the place of the training's
+            silent=True,  # its account of the run would stand after that of the evaluation
         ),
     )
     failed = True
