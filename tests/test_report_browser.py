@@ -69,8 +69,8 @@ def test_charts_are_drawn_as_they_come_into_view(opened, report):
     assert page.locator("div.chart svg").count() == 0
     page.locator("div.chart").first.scroll_into_view_if_needed()
     page.locator("div.chart svg").first.wait_for()
-    assert page.locator("div.chart svg").count() < 8
-    assert draw_all(page) == 8
+    assert page.locator("div.chart svg").count() < 9
+    assert draw_all(page) == 9
     points = page.locator('div.chart[data-chart="f1_model_against_baseline"] .mark-symbol.role-mark path')
     assert points.count() == 39
 
@@ -182,7 +182,7 @@ def test_paper_has_every_chart(opened, report, tmp_path):
     paper = page.pdf(format="A4")
     assert paper.startswith(b"%PDF-")
     assert len(re.findall(rb"/Type\s*/Page\b", paper)) >= 5
-    assert page.locator("div.chart svg").count() == 8, "drawn though never scrolled to"
+    assert page.locator("div.chart svg").count() == 9, "drawn though never scrolled to"
     assert page.locator("details[open]").count() == 0, "opened for the paper only"
 
 
@@ -236,6 +236,6 @@ def test_leaderboard_page(opened, report, tmp_path):
     board = {"chosen": "a", "runs": [{"run": "a", "path": str(run), "rank": 1, "valid_perplexity": 1.22}]}
     write_page(leaderboard_page(tmp_path, board, read_inputs(run, report.parent)), tmp_path / "report.html")
     page = opened(tmp_path / "report.html")
-    assert draw_all(page) == 9
+    assert draw_all(page) == 10
     found = Axe().run(page).response["violations"]
     assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []

@@ -8,7 +8,12 @@ import pytest
 from small_report import calibration, small_evaluation, small_summary, small_tasks, write_evaluation
 
 from genome_lm.report.drawing import WIDTH, static_spec, uses, write_figure
-from genome_lm.report.figures.positives import difference_by_positives, positives_rows, wins_by_positives
+from genome_lm.report.figures.positives import (
+    difference_by_positives,
+    f1_by_positives,
+    positives_rows,
+    wins_by_positives,
+)
 from genome_lm.report.figures.published import published_auroc
 from genome_lm.report.figures.reliability import reliability_curves, reliability_rows
 from genome_lm.report.figures.rivalry import difference_of, f1_differences, f1_scatter, scored
@@ -64,7 +69,7 @@ def test_groups_shown_are_the_largest():
 
 def test_every_figure_becomes_wellformed_files(tmp_path):
     page = report_page(read_inputs(*small_evaluation(tmp_path, 12)))
-    assert len(page.figures()) == 8
+    assert len(page.figures()) == 9
     for figure in page.figures():
         write_figure(figure, page.datasets, tmp_path)
         drawing = (tmp_path / f"{figure.name}.svg").read_text(encoding="utf-8")
@@ -133,7 +138,19 @@ def test_calibration_is_of_one_set_at_a_time():
     assert {row["set"] for row in rows} == {"all tasks", "transcription factors", "histone marks"}
     figure = reliability_curves(bins)
     assert figure.choice.options[0] == "all tasks"
-    assert "42.7% are positive where the model promises 45.0%" in figure.caption
+    assert "the model lies above the diagonal in 0 of 5 bins" in figure.caption, "the sixth is too small"
+    assert figure.caption.count("For all tasks, the ") == 2
+    off = {"model": {"all": [
+        {"low": 0.0, "high": 0.1, "windows": 500, "predicted": 0.05, "observed": 0.04},
+        {"low": 0.1, "high": 0.5, "windows": 500, "predicted": 0.2, "observed": 0.28},
+        {"low": 0.5, "high": 1.0, "windows": 500, "predicted": 0.7, "observed": 0.8},
+        {"low": 0.5, "high": 1.0, "windows": 99, "predicted": 0.9, "observed": 0.1},
+    ]}}  # fmt: skip
+    assert (
+        "the model lies above the diagonal in 2 of 3 bins of at least 100 predictions; it is furthest off, "
+        "as a share of the prediction, where it predicts 20.0% and 28.0% are positive."
+        in reliability_curves(off).caption
+    )
     assert reliability_curves({"model": {"all": [{"predicted": None, "observed": 0.1}]}}) is None
 
 
@@ -165,6 +182,24 @@ def test_bins_of_positives():
         in difference_by_positives(bins, []).caption
     )
     assert wins_by_positives([]) is difference_by_positives([], []) is None
+
+
+def test_f1_by_positives(tasks, tmp_path):
+    figure = f1_by_positives(tasks)
+    ordered = sorted(scored(tasks), key=lambda task: task.values["train_positives"])
+    few, many = ordered[:14], ordered[14:]
+    for words, half in (("14 tasks with the fewest", few), ("15 tasks with the most", many)):
+        ends = [f"{half[at].values['train_positives']:,.0f}" for at in (0, -1)]
+        means = [
+            sum(task.values[f"test_f1_{name}"] for task in half) / len(half) for name in ("model", "baseline")
+        ]
+        found = f"of the {words} positives ({ends[0]} to {ends[1]}) {means[0]:.3f} and {means[1]:.3f}"
+        assert found in figure.caption
+    write_figure(figure, {"tasks": task_rows(tasks)}, tmp_path)
+    drawing = (tmp_path / "f1_by_positives.svg").read_text()
+    (points,) = re.findall(r'<g class="mark-symbol role-mark[^"]*"[^>]*>(.*?)</g>', drawing, re.DOTALL)
+    assert points.count("<path") == 29
+    assert f1_by_positives([task for task in tasks if task not in ordered]) is None
 
 
 def test_curves_of_many_runs():

@@ -121,7 +121,7 @@ def test_every_figure_is_in_the_page_with_its_words(written):
     charts = data_of(page)["charts"]
     names = {path.stem for path in (evaluation / "figures").iterdir()}
     assert names == set(charts)
-    assert len(charts) == 8
+    assert len(charts) == 9
     for name in charts:
         (label,) = re.findall(rf'data-chart="{name}" role="img" aria-label="([^"]+)"', page)
         assert len(label) > 60
@@ -148,6 +148,7 @@ def test_how_it_was_made(written):
     text = visible(written[1])
     for words in (
         "genome-lm train model=bigru seed=0",
+        "genome-lm evaluate ckpt_path=checkpoints/best.ckpt evaluate.min_positive_rate=0.01",
         "sha256:0b06c701",
         "probability 0.5 for every task and predictor",
         "100 kb (80 on test), 500 kb (16 on test)",
@@ -204,10 +205,11 @@ def test_an_old_evaluation_says_what_it_lacks(tmp_path):
         "no outcomes by number of positives",
         "No task of this dataset carries a published AUROC",
         "The command of this run is not known",
+        "The command of this evaluation was not recorded",
         "No test of single tasks is stored",
     ):
         assert words in text, words
-    assert set(data_of(page)["charts"]) == {"f1_model_against_baseline", "f1_differences"}
+    assert set(data_of(page)["charts"]) == {"f1_model_against_baseline", "f1_differences", "f1_by_positives"}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from genome_lm.report.words import (
 
 HEADER = (
     "run", "rank", "model", "perplexity", "skill", "AUROC", "AP", "F1", "won", "parameters", "epochs",
-    "minutes", "windows/s",
+    "minutes", "windows/s, tokens/s",
 )  # fmt: skip
 ESTIMATE = "~"  # before a score that training estimated from histograms
 TEST_HEADER = ("run", "perplexity", "skill", "AUROC", "AP", "F1", "F1 difference", "won")
@@ -134,7 +134,7 @@ def _validation_cells(run: Mapping[str, object]) -> list[Cell]:
         Cell(count(number(run, "parameters"))),
         Cell(count(number(run, "epochs")), "" if best is None else f"best {best}"),
         Cell(NONE if seconds is None else f"{seconds / 60:,.1f}"),
-        Cell(count(number(run, "windows_per_second")), "" if tokens is None else f"{count(tokens)} tokens/s"),
+        Cell(count(number(run, "windows_per_second")), "" if tokens is None else count(tokens)),
     ]
 
 

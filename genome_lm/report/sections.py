@@ -4,7 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from genome_lm.report.answer import answer, tiles
 from genome_lm.report.figures.base import Row
-from genome_lm.report.figures.positives import difference_by_positives, positives_rows, wins_by_positives
+from genome_lm.report.figures.positives import (
+    difference_by_positives,
+    f1_by_positives,
+    positives_rows,
+    wins_by_positives,
+)
 from genome_lm.report.figures.published import SOURCES, published_auroc
 from genome_lm.report.figures.reliability import reliability_curves, reliability_rows
 from genome_lm.report.figures.rivalry import f1_differences, f1_scatter
@@ -37,7 +42,7 @@ def report_sections(inputs: Inputs) -> list[Section]:
         _rivalry(inputs),
         group_section(inputs.summary),
         _calibration(inputs.summary),
-        _positives(inputs.summary),
+        _positives(inputs),
         _published(inputs),
         context_section(inputs.summary),
         task_table_section(task_rows(inputs.tasks)),
@@ -82,18 +87,19 @@ def _calibration(summary: Mapping[str, object]) -> Section:
     return Section("calibration", "Calibration", "figures", content, gathered(figure), missing)
 
 
-def _positives(summary: Mapping[str, object]) -> Section:
-    bins = rows(summary, "test", "by_positives")
-    found = gathered(wins_by_positives(bins), difference_by_positives(bins, pairs(summary, "test", "ahead")))
-    missing = [] if found else ["This evaluation has no outcomes by number of positives."]
-    return Section("positives", "How many positives a task needs", "figures", figures=found, missing=missing)
+def _positives(inputs: Inputs) -> Section:
+    bins, ahead = rows(inputs.summary, "test", "by_positives"), pairs(inputs.summary, "test", "ahead")
+    binned = gathered(wins_by_positives(bins), difference_by_positives(bins, ahead))
+    found = [*gathered(f1_by_positives(inputs.tasks)), *binned]
+    missing = [] if binned else ["This evaluation has no outcomes by number of positives."]
+    return Section("positives", "Outcome by number of positives", "figures", figures=found, missing=missing)
 
 
 def _published(inputs: Inputs) -> Section:
     found = gathered(*(published_auroc(inputs.tasks, source) for source in SOURCES))
     note = (
-        "Context, not a contest: the published models were trained on the whole genome and tested on other "
-        "chromosomes, with other windows. A lower value here says little about the architecture."
+        "Context, not a contest: the published models were trained on most of the genome and tested on "
+        "chromosomes 8 and 9, on other windows. A lower value here says little about the architecture."
     )
     missing = [] if found else ["No task of this dataset carries a published AUROC."]
     return Section(

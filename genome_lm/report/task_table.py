@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from genome_lm.report.inputs import FEW_POSITIVES
 from genome_lm.report.lookup import number, pair
 from genome_lm.report.section import Section
-from genome_lm.report.words import count, percent, score, signed, spanned
+from genome_lm.report.words import count, percent, score, short_group_name, signed, spanned
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Column:
         value = row.get(self.field)
         if self.field == "q":
             return str(row.get("q_text") or "")
+        if self.field == "group":
+            return short_group_name(str(value or ""))
         if self.kind == "words":
             return str(value or "")
         shown = {
@@ -42,8 +44,7 @@ class Column:
 COLUMNS = (
     Column("id", "task", "identifier of the experiment", "words"),
     Column("cell", "cell", "cell type", "words"),
-    Column("target", "target", "protein, mark or assay", "words"),
-    Column("treatment", "treatment", "treatment of the cells", "words"),
+    Column("target", "target", "protein, mark or assay, and treatment of the cells", "words"),
     Column("group", "group", "kind of experiment", "words"),
     Column("test_positives", "positives", "positive windows in test", "count"),
     Column("f1_model", "F1 model", "F1 of the model, test", "score"),
@@ -102,5 +103,7 @@ def task_table_section(rows: Sequence[Mapping[str, object]]) -> Section:
 
 
 def _note(column: Column, row: Mapping[str, object]) -> str:
+    if column.field == "target":
+        return str(row.get("treatment") or "")
     interval = pair([row.get("low"), row.get("high")]) if column.field == "difference" else None
     return spanned(interval, sign=True)

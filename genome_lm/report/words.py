@@ -69,6 +69,11 @@ def size(bases: int) -> str:
     return f"{bases} bp"
 
 
+def short_group_name(name: str) -> str:
+    """A group's name in text, as `group_name` gives it, where there is little room."""
+    return {"transcription factors": "TF", "histone marks": "histone"}.get(name, name)
+
+
 def group_name(group: str) -> str:
     """A group of tasks as it is called in text."""
     known = {"tf": "transcription factors", "histone": "histone marks", "dnase": "DNase"}

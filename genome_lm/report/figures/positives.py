@@ -1,13 +1,15 @@
-"""Figures of outcome by number of positives: how much data a task needs for the model to win."""
+"""Figures of scores and outcomes by the number of positives in train."""
 
 from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from genome_lm.report.figures.base import Figure, Row, data, layers, level
+from genome_lm.report.figures.base import Figure, Row, about_task, by_group, data, layers, level
+from genome_lm.report.figures.rivalry import SCORES, scored, was_tested
+from genome_lm.report.inputs import Task
 from genome_lm.report.lookup import Pair, number, pair, whole
-from genome_lm.report.palette import css
-from genome_lm.report.words import count, percent, signed
+from genome_lm.report.palette import css, shown_groups
+from genome_lm.report.words import count, group_name, percent, score, several, signed
 
 
 def positives_rows(bins: Sequence[Mapping[str, object]]) -> list[Row]:
@@ -81,7 +83,7 @@ def wins_by_positives(bins: Sequence[Mapping[str, object]]) -> Figure | None:
     shares = [f"{percent(number(row['share']))} of those with {row['positives']}" for row in ends]
     words = f"The model wins {shares[0]} positives in train"
     words += f" and {shares[1]}." if len(rows) > 1 else "."
-    words += " The bars are labelled with the tasks won and all that have an outcome."
+    words += " Where there is room, bars are labelled with the tasks won and all that have an outcome."
     words += " Groups differ in their numbers of positives, so this is not the effect of the number alone."
     return Figure(
         "wins_by_positives", "Tasks won, by positives", words, layers(bars, half, labels), aspect=ASPECT
@@ -125,3 +127,51 @@ def difference_by_positives(bins: Sequence[Mapping[str, object]], ahead: Sequenc
     return Figure(
         "difference_by_positives", "Mean F1 difference, by positives", words, layers(*drawn), aspect=ASPECT
     )
+
+
+def f1_by_positives(tasks: Sequence[Task]) -> Figure | None:
+    """F1 of model and baseline on test against train positives, one point a task; None if no task has all."""
+    shown = [task for task in scored(tasks) if (task.get("train_positives") or 0) > 0]
+    if not shown:
+        return None
+    base = alt.Chart(data("tasks")).transform_filter(
+        "datum.train_positives > 0 && isValid(datum.f1_model) && isValid(datum.f1_baseline)"
+    )
+    positives = alt.X(
+        "train_positives:Q",
+        title="positive windows in train",
+        scale=alt.Scale(type="log", nice=False, padding=12),
+        axis=alt.Axis(format=",", grid=False, tickCount=5),
+    )
+    lines = base.mark_rule(color=css("axis"), strokeWidth=0.8).encode(
+        x=positives, y=alt.Y("f1_baseline:Q", title="F1 on test"), y2="f1_model:Q"
+    )
+    points = base.mark_point(strokeWidth=1.1).encode(
+        x=positives,
+        y=alt.Y("f1_model:Q", title="F1 on test"),
+        tooltip=about_task(alt.Tooltip("train_positives:Q", title="positives in train", format=","), *SCORES),
+        **by_group(shown_groups([group_name(task.group) for task in tasks]), was_tested(shown), 30),
+    )
+    words = "Each point is the F1 of the model on one task; its line ends at the F1 of the k-mer regression."
+    return Figure(
+        "f1_by_positives", "F1, by positives", f"{words} {_halves(shown)}", layers(lines, points), height=380
+    )
+
+
+def _halves(shown: Sequence[Task]) -> str:
+    """Mean F1 of the tasks with the fewest and with the most positives."""
+    ordered = sorted(shown, key=lambda task: task.values["train_positives"])
+    if len(ordered) < 2:
+        return ""
+    middle = len(ordered) // 2
+    parts = []
+    for words, half in (("fewest", ordered[:middle]), ("most", ordered[middle:])):
+        means = (
+            sum(task.values[f"test_f1_{name}"] for task in half) / len(half) for name in ("model", "baseline")
+        )
+        ends = (count(half[at].values["train_positives"]) for at in (0, -1))
+        parts.append(
+            f"of the {several(len(half), 'task')} with the {words} positives ({' to '.join(ends)}) "
+            f"{' and '.join(map(score, means))}"
+        )
+    return f"Mean F1 of model and regression is, {'; '.join(parts)}."

@@ -6,7 +6,7 @@ import altair as alt
 
 from genome_lm.report.figures.base import PREDICTOR_COLOURS, Choice, Figure, Row, agreement, data, layers
 from genome_lm.report.lookup import number, rows, table
-from genome_lm.report.words import group_name, listed, percent
+from genome_lm.report.words import group_name, percent, several
 
 ALL = "all tasks"
 NAMES = {"model": "model", "baseline": "k-mer regression"}
@@ -92,19 +92,22 @@ def reliability_curves(calibration: Mapping[str, object]) -> Figure | None:
 
 def _caption(found: list[Row], shown: str) -> str:
     words = [
-        "Windows are sorted into bins by predicted probability, and the share that is truly positive is "
-        "drawn above the mean prediction. On the diagonal the two agree; below it the predictor promises "
-        "too much."
+        "Pairs of a window and a task are sorted into bins by predicted probability, and the share that is "
+        "truly positive is drawn above the mean prediction. On the diagonal the two agree; below it the "
+        "predictor promises too much, above it too little."
     ]
-    tops = []
     for name in NAMES.values():
         bins = [row for row in found if row["predictor"] == name and row["set"] == shown and row["many"]]
-        if bins:
-            top = max(bins, key=lambda row: number(row["predicted"]) or 0.0)
-            predicted, observed = (percent(number(top[key]), 1) for key in ("predicted", "observed"))
-            tops.append(f"{observed} are positive where the {name} promises {predicted}")
-    if tops:
-        words.append(f"For {shown}, in the highest bins of at least {FEW_PAIRS} predictions, {listed(tops)}.")
+        ends = [(number(row["predicted"]) or 0.0, number(row["observed"]) or 0.0) for row in bins]
+        ends = [(predicted, observed) for predicted, observed in ends if predicted > 0]
+        if ends:
+            above = sum(observed > predicted for predicted, observed in ends)
+            predicted, observed = max(ends, key=lambda pair: abs(pair[1] / pair[0] - 1))
+            words.append(
+                f"For {shown}, the {name} lies above the diagonal in {above} of {several(len(ends), 'bin')} "
+                f"of at least {FEW_PAIRS} predictions; it is furthest off, as a share of the prediction, "
+                f"where it predicts {percent(predicted, 1)} and {percent(observed, 1)} are positive."
+            )
     words.append(
         f"Bins with fewer than {FEW_PAIRS} predictions are hollow. Both axes are stretched near zero, where "
         "rare labels have most of their predictions."

@@ -102,7 +102,7 @@ def _caption(epochs: Sequence[Epoch], baseline: float | None, best: int | None) 
             words.append(f"On the same windows {' and '.join(given)}.")
     if any(epoch.train is not None for epoch in epochs):
         words.append(
-            "The training curve is the mean over an epoch while the weights change, with dropout and on "
-            "other windows: compare its shape, not its height."
+            "The training curve is the mean over an epoch while the weights change, with any dropout "
+            "on, and on other windows: compare its shape, not its height."
         )
     return " ".join(words)
