@@ -1,8 +1,9 @@
-"""Tables as Markdown, as tab-separated values and as plain text."""
+"""Tables as Markdown, as tab-separated values (these read, too) and as plain text."""
 
 import csv
 import io
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 Rows = Sequence[Sequence[str]]
 """Cells as they are shown; the first row is the header, and all rows have as many cells as it."""
@@ -27,6 +28,21 @@ def to_tsv(rows: Rows) -> str:
     text = io.StringIO()
     csv.writer(text, delimiter="\t", lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def read_tsv(path: Path) -> list[dict[str, str]]:
+    """Rows of tab-separated values by the names in the header, as `to_tsv` writes them.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it has no header, or a row has more or fewer fields than that.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        try:
+            header, *rows = csv.reader(file, delimiter="\t", strict=True)
+            return [dict(zip(header, row, strict=True)) for row in rows]
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
 
 
 def to_text(rows: Rows, left: Collection[int] = (0,)) -> str:

@@ -40,13 +40,13 @@ ARROWS: dict[str, set[str]] = {
         "evaluation", "choices", "dataset", "metrics", "network", "atomic", "errors", "tables", "threads",
     },
     "prediction": {
-        "choices", "dataset", "dna", "errors", "evaluation", "network", "prediction",
+        "choices", "dataset", "dna", "errors", "evaluation", "network", "prediction", "tables",
     },
     "config": {"choices"},
     "config_errors": {"config_files", "errors"},
     "loggers": {"config", "errors", "tracking"},
     "provenance": {"", "config_files"},
-    "tracking": {"atomic", "errors", "tracking"},
+    "tracking": {"atomic", "errors", "tables", "tracking"},
     "build": {
         "checkpoint", "config", "dataset", "dataset.datamodule", "encoders", "errors", "heads", "module",
         "network", "tokenizers",

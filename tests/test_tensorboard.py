@@ -52,21 +52,23 @@ def test_figures_of_the_summary_are_at_the_best_epoch(events, folder):
 
 
 def test_no_task_has_a_chart(events):
-    assert not [name for name in events.Tags()["scalars"] if "task" in name.rpartition("n_tasks")[2]]
+    assert not [
+        name for name in events.Tags()["scalars"] for number in range(N_TASKS) if f"task{number}" in name
+    ]
 
 
 def test_the_table_of_tasks_is_one_text(events):
-    lines = text(events, "tasks").splitlines()
+    lines = [" ".join(line.split()) for line in text(events, "tasks").splitlines()]
     assert lines[0] == "| id | target | test_f1_model | test_f1_difference |"
     assert len(lines) == 2 + N_TASKS
     assert lines[2] == "| task0 | GA\\|TA | 0 | 0.25 |"
-    assert lines[3] == "| task1 | GA\\|TA | 0.1 |  |"
+    assert lines[3] == "| task1 | GA\\|TA | 0.1 | |"
 
 
 def test_what_the_figures_are_of_is_told(events, folder):
     told = text(events, "evaluation")
     assert json.loads((folder / "training.json").read_text())["dataset_checksum"] in told
-    assert "| evaluation/protocol | tuned |" in told
+    assert "| evaluation/protocol | tuned |" in " ".join(told.split())
 
 
 def test_pictures_are_the_files_themselves(events):

@@ -1,6 +1,5 @@
 """Thresholds of calls: from the checkpoint's own evaluation, from its validation split, or one given."""
 
-import csv
 import json
 import math
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from genome_lm.errors import UserError
 from genome_lm.evaluation.compare import choose_thresholds
 from genome_lm.evaluation.predict import predict_windows
 from genome_lm.network import Network
+from genome_lm.tables import read_tsv
 
 AUTO, NONE = "auto", "none"
 
@@ -85,8 +85,7 @@ def thresholds_of_evaluation(
         protocol, checksum = summary["protocol"], summary["dataset"]["checksum"]
         # The regression sums both strands exactly when the network averages them.
         averaged = summary["baseline"]["same_context"]["strands"] == "summed"
-        with (folder / "tasks.tsv").open(newline="", encoding="utf-8") as file:
-            field_of = {row["id"]: row["threshold_model"] for row in csv.DictReader(file, delimiter="\t")}
+        field_of = {row["id"]: row["threshold_model"] for row in read_tsv(folder / "tasks.tsv")}
     except FileNotFoundError as error:
         raise NotApplicable(f"there is no evaluation in {folder}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

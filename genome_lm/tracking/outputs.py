@@ -1,6 +1,5 @@
 """What an evaluation wrote, as a dashboard takes it: figures, table of tasks, pictures and page."""
 
-import csv
 import json
 import math
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genome_lm.errors import UserError
+from genome_lm.tables import read_tsv
 from genome_lm.tracking.keys import evaluation_facts, evaluation_figures, training_figures
 
 Cell = str | float | None
@@ -69,11 +69,13 @@ def _json(path: Path) -> dict[str, Any]:
 def _table(path: Path) -> tuple[list[str], list[list[Cell]]]:
     """Columns and rows; a column is numeric if all its fields are numbers or empty."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            columns, *rows = csv.reader(file, delimiter="\t")
+        rows = read_tsv(path)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    cells = [_column(list(fields)) for fields in zip(*rows, strict=True)]
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); run `genome-lm evaluate` again") from error
+    columns = list(rows[0]) if rows else []
+    cells = [_column([row[column] for row in rows]) for column in columns]
     return columns, [list(row) for row in zip(*cells, strict=True)]
 
 

@@ -1,7 +1,7 @@
 """TensorBoard's event files of a run: hyperparameters, best figures, and the evaluation."""
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from genome_lm.tables import to_markdown
 from genome_lm.tracking.outputs import Cell, Outputs
 from genome_lm.tracking.record import TensorBoardRecord
 
@@ -72,11 +73,11 @@ def add_evaluation(run_dir: Path, record: TensorBoardRecord, outputs: Outputs) -
         for name, path in outputs.pictures.items():
             writer._get_file_writer().add_summary(_picture(f"{outputs.prefix}figures/{name}", path), step)
         facts = [[name, str(value)] for name, value in outputs.facts.items()]
-        writer.add_text(f"{outputs.prefix}evaluation", _markdown(["", ""], facts), step)
+        writer.add_text(f"{outputs.prefix}evaluation", to_markdown([["", ""], *facts], left=(0, 1)), step)
         shown = [name for name in TABLE_COLUMNS if name in outputs.columns]
         places = [outputs.columns.index(name) for name in shown]
         table = [[_text(row[place]) for place in places] for row in outputs.rows]
-        writer.add_text(f"{outputs.prefix}tasks", _markdown(shown, table), step)
+        writer.add_text(f"{outputs.prefix}tasks", to_markdown([shown, *table]), step)
     finally:
         writer.close()
 
@@ -96,11 +97,6 @@ def _picture(name: str, path: Path) -> Summary:
     width, height = struct.unpack(">II", content[16:24])
     image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=content)
     return Summary(value=[Summary.Value(tag=name, image=image)])
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def _text(cell: Cell) -> str:
