@@ -171,6 +171,9 @@ def test_a_phone_scrolls_down_only(opened, report):
     page = opened(report, width=360)
     draw_all(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    bottom = "document.querySelector('main').getBoundingClientRect().bottom + window.scrollY"
+    below = page.evaluate(f"document.documentElement.scrollHeight - ({bottom})")
+    assert below < 100, "nothing hangs out below the last section"
     wide = page.evaluate(
         "[...document.querySelectorAll('div.chart svg')].filter((svg) => svg.clientWidth > 328).length"
     )

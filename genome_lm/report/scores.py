@@ -68,6 +68,7 @@ def _group_tables(summary: Mapping[str, object], block: str) -> list[Table]:
             f"{title}{resampled}",
             header,
             [[Cell(name, heading=True), *cells(figures, block)] for name, figures in _sets(summary).items()],
+            dense=len(header) > 8,
         )
         for title, header, cells in kinds
     ]
