@@ -62,7 +62,8 @@ def copies(run: Path, folder: Path) -> None:
         shutil.copy(run / "metrics.csv", copy)
         (copy / "checkpoints").mkdir()
         (copy / "checkpoints" / "best.ckpt").symlink_to((run / "checkpoints" / "best.ckpt").resolve())
-        perplexity = training["valid_perplexity"] + (number * 37 % RUNS) / 10_000
+        # Apart by less than what tells that an evaluation is of other weights.
+        perplexity = training["valid_perplexity"] + (number * 37 % RUNS) / 1_000_000
         figures = training | {"valid_perplexity": perplexity, "seed": number}
         (copy / "training.json").write_text(json.dumps(figures), encoding="utf-8")
         (copy / "config.yaml").write_text(yaml.safe_dump(config | {"seed": number}), encoding="utf-8")
@@ -113,7 +114,10 @@ def main() -> None:
         whole = seconds([sys.executable, "-c", compare, "compare", str(folder), "--output", str(output)])
         tables = seconds([sys.executable, "-c", TABLES, str(folder)])
         rival = seconds([sys.executable, "-c", RIVAL, str(folder)])
-        order = [row["run"] for row in json.loads((output / "leaderboard.json").read_text())["runs"]]
+        rows = json.loads((output / "leaderboard.json").read_text())["runs"]
+        assert all(row["evaluated"] for row in rows)
+        assert rows[0]["test"] is not None
+        order = [row["run"] for row in rows]
         assert order == [line.split()[1] for line in rival.printed.splitlines()]
         assert tables.printed.strip() in whole.printed
         size = sum(path.stat().st_size for path in folder.rglob("best.ckpt")) / RUNS
