@@ -217,6 +217,7 @@ def test_curves_of_many_runs():
     colours, dashes, shapes = (list(map(str, scale["range"])) for scale in scales)
     assert len(set(zip(colours, dashes, strict=True))) == 11
     assert len(set(zip(dashes[:10], shapes[:10], strict=True))) == 10, "without colour too"
+    assert len(set(zip(colours, shapes, strict=True))) == 11, "as the legend shows them"
     assert {row["shown"] for row in runs_rows(curves)} == set(labels)
     assert validation_curves({"empty": [Epoch(1, 1.2, None, None)]}) is None
 

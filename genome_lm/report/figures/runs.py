@@ -89,10 +89,14 @@ def validation_curves(curves: Mapping[str, Sequence[Epoch]]) -> Figure | None:
 
 
 def _look(place: int) -> tuple[str, list[int], str]:
-    """Colour, dashes and shape by place from 0: no two of the first 12 agree in dashes and in shape."""
+    """Colour, dashes and shape by place from 0: no two of the first 10 agree in two of the three."""
     if place >= DISTINCT:
         return css("axis"), DASHES[0], "circle"
-    return css(COLOURS[place % len(COLOURS)]), DASHES[place % len(DASHES)], SHAPES[place % len(SHAPES)]
+    return (
+        css(COLOURS[place % len(COLOURS)]),
+        DASHES[place % len(DASHES)],
+        SHAPES[(place + place // len(COLOURS)) % len(SHAPES)],
+    )
 
 
 def _labels(curves: Mapping[str, Sequence[Epoch]]) -> dict[str, str]:
