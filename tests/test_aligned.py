@@ -1,4 +1,4 @@
-"""What may be compared: predictions of one dataset, the same tasks and the same windows; all else is refused."""
+"""What may be compared: predictions of one dataset, the same tasks and windows; all else is refused."""
 
 from dataclasses import replace
 

@@ -53,6 +53,14 @@ def test_the_answer_is_that_of_the_summary(written):
     assert f"significant of {39 - untested} tested: {test['significant_wins']} won" in text
 
 
+def test_a_caution_comes_first(tmp_path):
+    run, evaluation = small_evaluation(tmp_path)
+    summary = json.loads((evaluation / "summary.json").read_text())
+    (evaluation / "summary.json").write_text(json.dumps(summary | {"caution": "Seen in <training>."}))
+    page = page_of(run, evaluation)
+    assert '<p class="lead">Seen in &lt;training&gt;.</p>' in page
+
+
 def test_both_skills_are_named_for_what_they_are(written):
     evaluation, page = written
     test = json.loads((evaluation / "summary.json").read_text())["test"]

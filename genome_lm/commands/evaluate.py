@@ -146,9 +146,10 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
     logger.info("\n%s", (evaluation / "summary.md").read_text(encoding="utf-8"))
     logger.info("%s", evaluation / "tasks.tsv")
     run_dir = run_folder(checkpoint) if len(members) == 1 else folder
-    logger.info("%s", write_report(run_dir, evaluation))
+    page = write_report(run_dir, evaluation)
     if config.evaluate.track:
         log_evaluation(run_dir, evaluation)
+    logger.info("%s", page)
     return summary.test.overall.perplexity[MODEL]
 
 

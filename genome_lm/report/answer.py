@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from genome_lm.report.lookup import Pair, number, pair, table, whole
+from genome_lm.report.lookup import Pair, number, pair, table, text, whole
 from genome_lm.report.words import (
     count,
     counts_spanned,
@@ -57,12 +57,13 @@ def level_of(summary: Mapping[str, object]) -> str:
 
 
 def answer(summary: Mapping[str, object]) -> list[str]:
-    """The result in sentences, a paragraph each."""
+    """The result in sentences, a paragraph each; first of all what the evaluation itself warns of."""
     test = table(summary, "test")
     if not test:
         return ["This evaluation has no scores on test."]
     level = level_of(summary)
-    return [part for part in (_explained(test, level), _verdict(test, level), _groups(test)) if part]
+    parts = (text(summary, "caution"), _explained(test, level), _verdict(test, level), _groups(test))
+    return [part for part in parts if part]
 
 
 def _explained(test: Mapping[str, object], level: str) -> str:
