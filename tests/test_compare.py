@@ -16,7 +16,8 @@ from genome_lm.dataset.contents import Dataset
 from genome_lm.evaluation import compare as comparing
 from genome_lm.evaluation.aligned import align
 from genome_lm.evaluation.compare import Comparison
-from genome_lm.evaluation.predictions import Predictions
+from genome_lm.evaluation.markdown import to_markdown
+from genome_lm.evaluation.predictions import Predictions, prior_predictions
 from genome_lm.evaluation.report import write_evaluation
 from genome_lm.evaluation.summary import OPTIMISTIC, Details, summarise, to_json
 from genome_lm.evaluation.task_table import to_tsv
@@ -170,7 +171,7 @@ def test_summary_is_nested_as_promised(comparison):
     test = summary["test"]
     assert "note" not in test
     assert test["wins"] + test["ties"] + test["losses"] == 4
-    assert test["undefined"] == {"f1": 1, "auroc": 0, "ap": 0, "precision": 1}
+    assert test["undefined"] == {"f1": 1, "auroc": 0, "ap": 0, "precision": 1, "task_skill": 0}
     scores = comparison.scores["test"]
     for name in ("model", "baseline", "prior"):
         assert math.isclose(test["f1"][name], np.nanmean(scores[name].f1))
@@ -218,6 +219,20 @@ def test_outcomes_by_hand(dataset, rivals):
     assert overall.f1["model"] == overall.auroc["model"] == overall.ap["model"] == 1
     worst = compare(dataset, rivals | {"baseline": oracle}, TASKS, "all")
     assert [row["test_outcome"] for row in rows(worst)] == ["loss"] * 4 + [""]
+
+
+def test_a_task_without_a_prior_has_no_skill_of_its_own(dataset, rivals):
+    """No positive in train: the prior's rate is held off 0 by hand, and a share of its loss says nothing."""
+    labels = dataset.labels(np.arange(dataset.n_windows))
+    labels[dataset.split == 0, 0] = 0
+    empty = replace(dataset, packed_labels=np.packbits(labels, axis=1, bitorder="little"))
+    prior = prior_predictions(empty, rivals["model"].window, TASKS)
+    comparison = compare(empty, rivals | {"prior": prior}, TASKS, "all")
+    assert np.isnan(comparison.skill("test", "model")).tolist() == [True, False, False, False, False]
+    test = summarise(comparison).test.overall
+    assert test.undefined["task_skill"] == 1
+    assert abs(test.task_skill["model"]) < 5
+    assert "1 tasks have no skill of their own" in to_markdown(summarise(comparison))
 
 
 def test_a_further_rival_stands_beside_the_three(dataset, rivals):

@@ -78,9 +78,24 @@ class Comparison:
         return difference
 
     def skill(self, split: str, name: str) -> np.ndarray:
-        """Of a predictor on each task, float64 [n_tasks]; see `genome_lm.metrics.cross_entropy.skill`."""
+        """Of a predictor on each task, float64 [n_tasks]; see `genome_lm.metrics.cross_entropy.skill`.
+
+        NaN where `has_prior` is false.
+        """
         scores = self.scores[split]
-        return skill(scores[name].cross_entropy, scores[PRIOR].cross_entropy)
+        prior = np.where(self.has_prior, scores[PRIOR].cross_entropy, np.nan)
+        return skill(scores[name].cross_entropy, prior)
+
+    @property
+    def has_prior(self) -> np.ndarray:
+        """Tasks with positives and negatives in train, bool [n_tasks].
+
+        Elsewhere the prior is but held off 0 and 1 (`genome_lm.metrics.cross_entropy.LEAST_RATE`): how much
+        of its cross-entropy is removed says nothing, and can be thousands of times as much, either way.
+        """
+        counts = self.counts["train"]
+        both: np.ndarray = (counts.positives > 0) & (counts.positives < counts.windows)
+        return both
 
     @property
     def few_valid_positives(self) -> np.ndarray:

@@ -124,6 +124,7 @@ def figures(
             "auroc": int(np.isnan(auroc[MODEL]).sum()),
             "ap": int(np.isnan(ap[MODEL]).sum()),
             "precision": int((~called).sum()),
+            "task_skill": int((~comparison.has_prior[chosen]).sum()),
         },
         against={
             rival: counted[rival] | {"f1_difference": mean(differences[rival])}

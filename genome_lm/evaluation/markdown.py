@@ -155,6 +155,11 @@ def _undefined(figures: Figures) -> str:
             f"Precision is over the other {figures.n_tasks - figures.undefined['precision']} tasks than the "
             f"{figures.undefined['precision']} on which model or baseline calls nothing."
         )
+    if figures.undefined["task_skill"]:
+        sentences.append(
+            f"{figures.undefined['task_skill']} tasks have no skill of their own, for want of positives or "
+            "of negatives in train."
+        )
     return " ".join(sentences)
 
 

@@ -43,9 +43,8 @@ def score_table(figures: Figures, predictors: Sequence[str], level: str, report:
         last = [difference_cell(figures, measure, digits)] if known else []
         rows.append([label, *(show(values[name], digits) for name in predictors), *last])
     wins = bounds(figures.interval("wins", ""), 0)
-    rows.append(
-        [OUTCOMES, outcome_cell(figures), *[""] * (len(predictors) - 1), *([f"wins {wins}"] if known else [])]
-    )
+    last = [f"wins {wins}" if wins else ""] if known else []
+    rows.append([OUTCOMES, outcome_cell(figures), *[""] * (len(predictors) - 1), *last])
     return to_markdown(_beside_report(rows) if report else rows)
 
 

@@ -153,7 +153,7 @@ def _set_intervals(
     means["perplexity"] = {name: np.exp(values) for name, values in cross_entropy.items()}
     means["bits"] = {name: values / math.log(2) for name, values in cross_entropy.items()}
     means["skill"] = {name: skill(values, cross_entropy[PRIOR]) for name, values in cross_entropy.items()}
-    prior = resampled[PRIOR]["cross_entropy"][:, tasks]
+    prior = np.where(comparison.has_prior[tasks], resampled[PRIOR]["cross_entropy"][:, tasks], math.nan)
     means["task_skill"] = {
         name: _mean(skill(scores["cross_entropy"][:, tasks], prior)) for name, scores in resampled.items()
     }

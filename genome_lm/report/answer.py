@@ -142,6 +142,8 @@ def _significant(test: Mapping[str, object]) -> str:
     if sure_wins is None or sure_losses is None:
         return ""
     untested = whole(test, "untested")
+    if untested == counted(test):
+        return "No task could be tested by itself"
     differ = f"{count(sure_wins)} wins and {count(sure_losses)} losses are significant"
     if untested is None:
         return differ
