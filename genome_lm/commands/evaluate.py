@@ -115,7 +115,8 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
     if BEST_BASELINE not in predictions:  # an earlier evaluation may have found another context
         (folder / "predictions" / f"{BEST_BASELINE}.h5").unlink(missing_ok=True)
     for name, each in predictions.items():
-        write_predictions(folder / "predictions" / f"{name}.h5", each)
+        if name != MODEL or single:  # that of a single checkpoint is written already
+            write_predictions(folder / "predictions" / f"{name}.h5", each)
 
     aligned = align(dataset, predictions, tasks)
     comparison = compare(aligned, task_set, protocol)
@@ -139,7 +140,7 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
         ),
         members=single,
         tuned=_tuned(home / "evaluation", members, comparison) if protocol is Protocol.poster else None,
-        trained_on=str(description.dataset["checksum"]),
+        trained_on=str(description.dataset.get("checksum", "")),
     )
     evaluation = folder / "evaluation"
     summary = write_evaluation(evaluation, comparison, details)
