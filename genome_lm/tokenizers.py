@@ -5,6 +5,7 @@ Every tokenizer maps uint8 base codes [batch, length_bp] to floats [batch, token
 
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +28,27 @@ class Tokenizer(nn.Module, ABC):
     def forward(self, codes: Tensor) -> Tensor:
         """Embed base codes, uint8 [batch, length_bp], as floats [batch, tokens, width]."""
 
+    @abstractmethod
+    def token_spans(self, length_bp: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which bases each token of a sequence has read: its start and end, 0-based half-open.
+
+        A token depends on no base outside of its span. Both starts and ends ascend.
+
+        Returns:
+            Starts and ends, int64 [tokens] each, bp.
+
+        Raises:
+            UserError: the sequence is shorter than `min_bp`.
+        """
+
+
+def _bases_as_tokens(length_bp: int) -> tuple[np.ndarray, np.ndarray]:
+    """Spans of one token a base."""
+    if length_bp < 1:
+        raise UserError(f"a sequence of {length_bp} bp has no tokens; expected at least 1 bp")
+    starts = np.arange(length_bp, dtype=np.int64)
+    return starts, starts + 1
+
 
 class OneHotTokenizer(Tokenizer):
     """One token a base, four indicator features (A, C, G, T); N is all zeros."""
@@ -40,6 +62,9 @@ class OneHotTokenizer(Tokenizer):
     def forward(self, codes: Tensor) -> Tensor:
         rows: Tensor = self.get_buffer("rows")
         return nn.functional.embedding(codes.int(), rows)
+
+    def token_spans(self, length_bp: int) -> tuple[np.ndarray, np.ndarray]:
+        return _bases_as_tokens(length_bp)
 
 
 class CharacterTokenizer(Tokenizer):
@@ -56,6 +81,9 @@ class CharacterTokenizer(Tokenizer):
     def forward(self, codes: Tensor) -> Tensor:
         embedded: Tensor = self.embedding(codes.int())
         return embedded
+
+    def token_spans(self, length_bp: int) -> tuple[np.ndarray, np.ndarray]:
+        return _bases_as_tokens(length_bp)
 
 
 class KmerTokenizer(Tokenizer):
@@ -117,11 +145,7 @@ class KmerTokenizer(Tokenizer):
 
         With `canonical`, the rank of the lesser of the k-mer and its reverse complement among all such.
         """
-        if codes.shape[-1] < self.k:
-            raise UserError(
-                f"a sequence of {codes.shape[-1]} bp is shorter than one word; "
-                f"expected at least tokenizer.k = {self.k} bp"
-            )
+        self._check_length(codes.shape[-1])
         n_starts = codes.shape[-1] - self.k + 1
         codes = codes.int()
         ids = torch.zeros_like(codes[:, :n_starts])
@@ -140,6 +164,21 @@ class KmerTokenizer(Tokenizer):
         ids = nn.functional.pad(ids, (0, tokens * self.words_per_token - n_words), value=self.padding)
         summed: Tensor = self.embedding(ids.reshape(batch * tokens, self.words_per_token))
         return summed.view(batch, tokens, self.width) * self.words_per_token**-0.5
+
+    def token_spans(self, length_bp: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `Tokenizer.token_spans`; where `stride` exceeds k, no word reads the bases between its words."""
+        self._check_length(length_bp)
+        last_word = (length_bp - self.k) // self.stride
+        first = np.arange(0, last_word + 1, self.words_per_token, dtype=np.int64)
+        last = np.minimum(first + self.words_per_token - 1, last_word)
+        return first * self.stride, last * self.stride + self.k
+
+    def _check_length(self, length_bp: int) -> None:
+        if length_bp < self.k:
+            raise UserError(
+                f"a sequence of {length_bp} bp is shorter than one word; "
+                f"expected at least tokenizer.k = {self.k} bp"
+            )
 
 
 def _canonical_numbers(k: int) -> Tensor:
