@@ -13,7 +13,7 @@ from torch import nn
 import genome_lm.encoders
 from genome_lm.build import part_from
 from genome_lm.config_files import config_dir
-from genome_lm.encoders.base import Encoder
+from genome_lm.encoders.base import Encoder, FixedLengthEncoder
 from genome_lm.encoders.recurrent import RecurrentEncoder
 from genome_lm.errors import UserError
 
@@ -62,7 +62,7 @@ def test_every_encoder_of_the_package_has_a_file_in_conf():
     used = {type(encoder_of(path)) for path in MODELS}
     for module in pkgutil.iter_modules(genome_lm.encoders.__path__, "genome_lm.encoders."):
         for _, found in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if issubclass(found, Encoder) and found is not Encoder:
+            if issubclass(found, Encoder) and not inspect.isabstract(found):
                 assert found in used
 
 
@@ -110,6 +110,66 @@ def test_which_tokens_a_state_sees(bidirectional):
     encoder(tokens)[0][0, 2].sum().backward()
     seen = tokens.grad[0].abs().sum(dim=1) > 0
     assert seen.tolist() == [True] * 3 + [bidirectional] * 3
+
+
+def seen_by(state: torch.Tensor, tokens: torch.Tensor) -> list[bool]:
+    """Which tokens of a single sequence a state depends on."""
+    (gradient,) = torch.autograd.grad(state.sum(), tokens, retain_graph=True)
+    return (gradient[0].abs().sum(dim=1) > 0).tolist()
+
+
+@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize(("layers", "bidirectional"), [(1, False), (3, False), (1, True)])
+def test_causal_states_see_one_side_only(cell, layers, bidirectional):
+    torch.manual_seed(4)
+    encoder = RecurrentEncoder(3, cell, 4, layers, bidirectional)
+    tokens = torch.randn(1, 6, 3, requires_grad=True)
+    states = encoder.causal_states(tokens)
+    assert states.forward.shape == (1, 6, 4)
+    for t in range(6):
+        assert seen_by(states.forward[0, t], tokens) == [place <= t for place in range(6)]
+    if not bidirectional:
+        assert states.backward is None
+        return
+    assert states.backward.shape == (1, 6, 4)
+    for t in range(6):
+        assert seen_by(states.backward[0, t], tokens) == [place >= t for place in range(6)]
+
+
+def test_what_cannot_be_a_language_model_says_so():
+    class Centred(RecurrentEncoder):
+        causal_states = Encoder.causal_states
+
+    tokens = torch.randn(1, 4, 3)
+    with pytest.raises(UserError, match=r"2 layers cannot .*set model\.encoder\.num_layers=1"):
+        RecurrentEncoder(3, "gru", 4, 2, bidirectional=True).causal_states(tokens)
+    with pytest.raises(UserError, match="Centred cannot be trained as a language model"):
+        Centred(3).causal_states(tokens)
+
+
+class Flattened(FixedLengthEncoder):
+    """The smallest encoder of a fixed length: one dense layer."""
+
+    def __init__(self, input_width: int, length: int, units: int = 2) -> None:
+        super().__init__(length, min_length=3)
+        self.width = units
+        self.dense = nn.Linear(input_width * length, units)
+
+    def forward(self, tokens):
+        self.check_length(tokens)
+        final = self.dense(tokens.flatten(1))
+        return final[:, None], final
+
+
+def test_an_encoder_of_a_fixed_length_refuses_others():
+    encoder = Flattened(3, 5)
+    assert encoder(torch.randn(2, 5, 3))[0].shape == (2, 1, 2)
+    assert (encoder.length, encoder.min_length) == (5, 3)
+    for length in (4, 6):
+        with pytest.raises(UserError, match=f"built for 5 tokens a window and got {length}"):
+            encoder(torch.randn(2, length, 3))
+    with pytest.raises(UserError, match=r"gets 2 tokens .* at least 3: raise data\.context_bp"):
+        Flattened(3, 2)
 
 
 def test_a_gru_step_by_hand():

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from genome_lm.encoders.base import Encoder
+from genome_lm.encoders.base import CausalStates, Encoder
 from genome_lm.errors import UserError
 
 Cell = Literal["rnn", "gru", "lstm"]
@@ -51,6 +51,7 @@ class RecurrentEncoder(Encoder):
         if kernel is None:
             raise UserError(f"model.encoder.cell is {cell!r}; expected rnn, gru or lstm")
         self.directions = 2 if bidirectional else 1
+        self.layers = num_layers
         self.width = hidden_size * self.directions
         self.recurrence = kernel(
             input_width,
@@ -67,3 +68,16 @@ class RecurrentEncoder(Encoder):
             hidden = hidden[0]
         final = hidden[-self.directions :].transpose(0, 1).flatten(1)
         return states, final
+
+    def causal_states(self, tokens: Tensor) -> CausalStates:
+        states, _ = self.recurrence(tokens)
+        if self.directions == 1:
+            return CausalStates(states)
+        if self.layers > 1:
+            raise UserError(
+                f"a model of two directions and {self.layers} layers cannot be trained as a language model: "
+                "its second layer would see the base to be predicted; set model.encoder.num_layers=1, or "
+                "choose one direction"
+            )
+        forward, backward = states.chunk(2, dim=-1)
+        return CausalStates(forward, backward)
