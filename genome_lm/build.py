@@ -1,30 +1,25 @@
 """From configuration and checkpoints to objects; nothing else in the program does this."""
 
-import difflib
-import importlib
-import inspect
-import types
-import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import nn
 
 from genome_lm.checkpoint import Checkpoint, Description
+from genome_lm.choices import StrandEncoding
 from genome_lm.config import DataConfig, OptimizerConfig
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.datamodule import GenomeDataModule
 from genome_lm.dataset.reading import embedded_dataset_path, open_dataset
-from genome_lm.encoders.base import Encoder
+from genome_lm.encoders.base import Encoder, FixedLengthEncoder
 from genome_lm.errors import UserError
 from genome_lm.heads import MultitaskHead, Pooling
 from genome_lm.module import MultitaskModule, OptimizerSettings
-from genome_lm.network import Network
+from genome_lm.network import Network, token_count
+from genome_lm.parts import class_from, construct, part_from
+from genome_lm.stems import Stem
 from genome_lm.tokenizers import Tokenizer
-
-Part = TypeVar("Part", bound=nn.Module)
 
 
 def dataset_from(path: str | None) -> Dataset:
@@ -65,13 +60,16 @@ def network_from(description: Description, allowed_packages: Sequence[str]) -> N
             f"data.context_bp is {description.context_bp}; "
             f"this tokenizer needs at least {tokenizer.min_bp} bp"
         )
-    encoder = part_from(
-        "model.encoder",
-        Encoder,  # type: ignore[type-abstract]
-        description.encoder,
+    stem = part_from(
+        "stem",
+        Stem,  # type: ignore[type-abstract]
+        description.stem,
         (tokenizer.width,),
         allowed_packages,
     )
+    tokens = token_count(tokenizer, description.context_bp)
+    _check_length("stem", stem.min_length, tokens, description.context_bp)
+    encoder = _encoder_from(description, stem, stem.out_length(tokens), allowed_packages)
     head = description.head
     input_dropout = head["input_dropout"]
     if not 0 <= input_dropout < 1:
@@ -84,7 +82,31 @@ def network_from(description: Description, allowed_packages: Sequence[str]) -> N
         pooling,
         MultitaskHead(pooling.width, rate, head["kind"], head["dropout"], head["norm"]),
         input_dropout=input_dropout,
+        stem=stem,
+        strand_encoding=StrandEncoding(description.strand_encoding),
     )
+
+
+def _encoder_from(
+    description: Description, stem: Stem, length: int, allowed_packages: Sequence[str]
+) -> Encoder:
+    """The encoder of `length` tokens of the stem's width."""
+    key, context_bp = "model.encoder", description.context_bp
+    found = class_from(key, Encoder, description.encoder, allowed_packages)  # type: ignore[type-abstract]
+    if issubclass(found, FixedLengthEncoder):
+        # It says itself what it needs: its layers cannot be made for less.
+        return construct(key, found, description.encoder, (stem.width, length))
+    encoder = construct(key, found, description.encoder, (stem.width,))
+    _check_length("encoder", encoder.min_length, length, context_bp)
+    return encoder
+
+
+def _check_length(part: str, needed: int, tokens: int, context_bp: int) -> None:
+    if tokens < needed:
+        raise UserError(
+            f"data.context_bp is {context_bp}, which leaves {tokens} tokens for this {part}; it needs at "
+            f"least {needed}: raise data.context_bp, or choose a tokenizer and a stem that leave more tokens"
+        )
 
 
 def network_with_weights(checkpoint: Checkpoint, allowed_packages: Sequence[str]) -> Network:
@@ -122,90 +144,3 @@ def module_from(
         average_strands=description.average_strands,
         description=description.as_dict(),
     )
-
-
-def part_from(
-    key: str,
-    interface: type[Part],
-    config: dict[str, Any],
-    first_arguments: tuple[Any, ...],
-    allowed_packages: Sequence[str],
-) -> Part:
-    """Construct the class named by `_target_` with the other entries as its arguments.
-
-    Args:
-        key: where the entries stand in the configuration, for messages.
-        interface: the class must be a subclass of it.
-        config: `_target_` and arguments, plain values.
-        first_arguments: positional arguments that come before those of the configuration.
-        allowed_packages: top-level packages that `_target_` may name; nothing else is imported.
-
-    Raises:
-        UserError: the class is not allowed, does not exist or is no `interface`; an argument is unknown,
-            missing or of the wrong type.
-    """
-    target = config.get("_target_")
-    if not isinstance(target, str) or "." not in target:
-        raise UserError(f"{key}._target_ is {target!r}; expected the dotted name of a class")
-    if target.partition(".")[0] not in allowed_packages:
-        raise UserError(
-            f"{key}._target_ is {target}; expected a class of the packages {', '.join(allowed_packages)} "
-            "(extend allowed_packages if you trust it)"
-        )
-    module_name, _, class_name = target.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"{key}._target_ is {target}; there is no such class ({error})") from error
-    if not (inspect.isclass(found) and issubclass(found, interface) and not inspect.isabstract(found)):
-        raise UserError(f"{key}._target_ is {target}; expected a concrete subclass of {interface.__name__}")
-    arguments = {name: value for name, value in config.items() if name != "_target_"}
-    _check_arguments(key, found, arguments, len(first_arguments))
-    part: Part = found(*first_arguments, **arguments)
-    return part
-
-
-def _check_arguments(key: str, target: type, arguments: dict[str, Any], n_first: int) -> None:
-    parameters = list(inspect.signature(target).parameters.values())[n_first:]
-    names = [parameter.name for parameter in parameters]
-    for name in arguments:
-        if name not in names:
-            close = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            raise UserError(
-                f"{key}.{name} does not exist; {hint}{target.__name__} takes "
-                f"{', '.join(names) or 'no arguments'}"
-            )
-    hints = typing.get_type_hints(target.__init__)  # type: ignore[misc]
-    for parameter in parameters:
-        if parameter.name not in arguments:
-            if parameter.default is inspect.Parameter.empty:
-                raise UserError(f"{key}.{parameter.name} is missing; {target.__name__} needs it")
-        elif parameter.name in hints and not _fits(arguments[parameter.name], hints[parameter.name]):
-            given, expected = arguments[parameter.name], _words(hints[parameter.name])
-            raise UserError(f"{key}.{parameter.name} is {given!r}; expected {expected}")
-
-
-def _fits(value: object, hint: Any) -> bool:
-    origin = typing.get_origin(hint)
-    if hint is Any:
-        return True
-    if origin is typing.Literal:
-        return value in typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, option) for option in typing.get_args(hint))
-    if origin is not None:  # list[int] and the like: the container decides, its class checks the rest
-        return isinstance(value, (list, tuple)) if origin is not dict else isinstance(value, dict)
-    if hint is type(None):
-        return value is None
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
-
-
-def _words(hint: Any) -> str:
-    if typing.get_origin(hint) is typing.Literal:
-        return " or ".join(str(option) for option in typing.get_args(hint))
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(hint, str(hint))

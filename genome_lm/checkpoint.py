@@ -7,17 +7,19 @@ its code.
 
 import pickle
 import warnings
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from genome_lm.choices import StrandEncoding
 from genome_lm.errors import UserError
 
 KEY = "genome_lm"
-VERSION = 1
+VERSION = 2
+"""1: without stem and strand_encoding, which were not to be had then."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Description:
         task_set: the tasks in words, such as "374 of 560 tasks with >= 1% positives in train".
         dataset: path, checksum, genome_build, window_bp and bin_bp (older checkpoints: not) of the dataset.
         config: the whole resolved configuration of the run.
+        stem: `_target_` and constructor arguments.
+        strand_encoding: which strands the network reads.
     """
 
     version: int
@@ -52,6 +56,8 @@ class Description:
     task_set: str
     dataset: dict[str, Any]
     config: dict[str, Any]
+    stem: dict[str, Any] = field(default_factory=lambda: {"_target_": "genome_lm.stems.NoStem"})
+    strand_encoding: str = StrandEncoding.single.value
 
     def as_dict(self) -> dict[str, Any]:
         """Plain dict for the checkpoint."""
@@ -82,7 +88,10 @@ _TYPES: dict[str, type] = {
     "task_set": str,
     "dataset": dict,
     "config": dict,
+    "stem": dict,
+    "strand_encoding": str,
 }
+_SINCE_2 = ("stem", "strand_encoding")
 _TASK_COLUMNS = ("id", "cell", "target", "treatment", "group")
 _HEAD_KEYS = {"pooling", "norm", "kind", "dropout", "input_dropout"}
 
@@ -140,13 +149,17 @@ def _description(raw: dict[str, Any], path: Path) -> Description:
             f"checkpoint {path} has layout version {version}; this genome_lm reads up to {VERSION}: "
             "upgrade genome_lm"
         )
-    names = [field.name for field in fields(Description)]
+    names = [item.name for item in fields(Description)]
+    if version == 1:
+        names = [name for name in names if name not in _SINCE_2]
     wrong = [name for name in names if not isinstance(raw.get(name), _TYPES[name])]
     tasks = raw.get("tasks")
     if not wrong and set(raw["head"]) != _HEAD_KEYS:
         wrong = ["head"]
     if not wrong and not _head_is_valid(raw["head"]):
         wrong = ["head"]
+    if not wrong and raw.get("strand_encoding", StrandEncoding.single) not in set(StrandEncoding):
+        wrong = ["strand_encoding"]
     if not wrong and not all(isinstance(rate, float) and 0 <= rate <= 1 for rate in raw["positive_rate"]):
         wrong = ["positive_rate"]
     if not wrong and isinstance(tasks, dict):

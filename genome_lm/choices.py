@@ -29,6 +29,16 @@ class NormKind(StrEnum):
     batch = "batch"
 
 
+class StrandEncoding(StrEnum):
+    """Which strands the network reads."""
+
+    single = "single"
+    """The one that it is given."""
+
+    shared = "shared"
+    """Both, with the same weights; their states are averaged, so that either strand gives the same logits."""
+
+
 class OptimizerKind(StrEnum):
     """Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019)."""
 

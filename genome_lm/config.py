@@ -20,6 +20,7 @@ from genome_lm.choices import (
     PoolingKind,
     Protocol,
     ScheduleKind,
+    StrandEncoding,
     TableLayout,
 )
 
@@ -148,6 +149,7 @@ class TrainConfig:
 
     data: DataConfig = field(default_factory=DataConfig)
     tokenizer: dict[str, Any] = MISSING
+    stem: dict[str, Any] = MISSING
     model: ModelConfig = field(default_factory=ModelConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -155,6 +157,7 @@ class TrainConfig:
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
     seed: int = MISSING
+    strand_encoding: StrandEncoding = MISSING
     average_strands: bool = MISSING
     ckpt_path: str | None = None
     run_name: str = MISSING

@@ -135,6 +135,19 @@ def test_a_newer_version(content, tmp_path):
         read_checkpoint(path)
 
 
+def test_an_older_one_has_no_stem_and_reads_one_strand(content, checkpoint, tmp_path):
+    path = changed(content, tmp_path / "old.ckpt", version=1, stem=None, strand_encoding=None)
+    old, new = read_checkpoint(path), read_checkpoint(checkpoint)
+    assert (old.description.stem, old.description.strand_encoding) == (
+        {"_target_": "genome_lm.stems.NoStem"},
+        "single",
+    )
+    assert {"stem", "strand_encoding"}.isdisjoint(torch.load(path, weights_only=True)[KEY])
+    codes = torch.randint(0, 5, (3, 60), dtype=torch.uint8)
+    logits = [network_with_weights(saved, ["genome_lm"]).eval()(codes) for saved in (old, new)]
+    assert torch.equal(*logits)
+
+
 @pytest.mark.parametrize(
     ("values", "named"),
     [
@@ -144,6 +157,9 @@ def test_a_newer_version(content, tmp_path):
         ({"positive_rate": [0.5]}, "tasks"),
         ({"tasks": {"id": []}}, "tasks"),
         ({"head": {"pooling": ["max"]}}, "head"),
+        ({"stem": None}, "stem"),  # of the present version
+        ({"stem": "none"}, "stem"),
+        ({"strand_encoding": "both"}, "strand_encoding"),
     ],
 )
 def test_a_description_with_holes(content, tmp_path, values, named):

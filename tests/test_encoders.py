@@ -11,11 +11,11 @@ from omegaconf import OmegaConf
 from torch import nn
 
 import genome_lm.encoders
-from genome_lm.build import part_from
 from genome_lm.config_files import config_dir
 from genome_lm.encoders.base import Encoder, FixedLengthEncoder
 from genome_lm.encoders.recurrent import RecurrentEncoder
 from genome_lm.errors import UserError
+from genome_lm.parts import part_from
 
 MODELS = sorted((config_dir() / "model").glob("*.yaml"))
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}

@@ -177,6 +177,8 @@ def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Descri
         head=settings["head"],
         context_bp=config.data.context_bp,
         average_strands=config.average_strands,
+        stem=settings["stem"],
+        strand_encoding=settings["strand_encoding"],
         tasks={
             "id": list(table.id),
             "cell": list(table.cell),
@@ -206,7 +208,7 @@ def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Descri
 def _check_resumable(config: TrainConfig, description: Description) -> None:
     """A checkpoint to go on from must hold the same network and the same tasks, and leave epochs to train."""
     saved = read_checkpoint(Path(str(config.ckpt_path)))
-    for name in ("tasks", "encoder", "tokenizer", "head", "context_bp"):
+    for name in ("tasks", "encoder", "tokenizer", "stem", "strand_encoding", "head", "context_bp"):
         if getattr(saved.description, name) != getattr(description, name):
             what = "other tasks" if name == "tasks" else f"another {name}"
             raise UserError(
