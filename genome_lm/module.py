@@ -1,7 +1,5 @@
 """The one LightningModule: any network with multitask logits, one step shared by training and evaluation."""
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
@@ -9,39 +7,10 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from genome_lm.choices import OptimizerKind, ScheduleKind
 from genome_lm.dataset.datamodule import Batch
-from genome_lm.errors import UserError
 from genome_lm.metrics import MeanCrossEntropy, TaskHistograms, prior_logits
 from genome_lm.network import Network, average_strands
-
-
-@dataclass(frozen=True)
-class OptimizerSettings:
-    """How the weights are changed.
-
-    `learning_rate` is reached after a linear warm-up over `warmup_fraction` of all steps and then kept or
-    lowered to zero by a half cosine. `weight_decay` applies to matrices, not to biases; `embedding_decay`
-    to the tokenizer's tables.
-    """
-
-    name: OptimizerKind = OptimizerKind.adamw
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    embedding_decay: float = 0.01
-    warmup_fraction: float = 0.1
-    schedule: ScheduleKind = ScheduleKind.cosine
-
-    def __post_init__(self) -> None:
-        """Raises UserError for a value out of range."""
-        for name, holds, expected in (
-            ("learning_rate", 0 < self.learning_rate < math.inf, "more than 0"),
-            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more"),
-            ("embedding_decay", 0 <= self.embedding_decay < math.inf, "0 or more"),
-            ("warmup_fraction", 0 <= self.warmup_fraction < 1, "0 or more and less than 1"),
-        ):
-            if not holds:
-                raise UserError(f"optimizer.{name} is {getattr(self, name)}; expected {expected}")
+from genome_lm.optimizer import OptimizerSettings
 
 
 class MultitaskModule(L.LightningModule):
@@ -119,40 +88,12 @@ class MultitaskModule(L.LightningModule):
             self.train_loss.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        settings = self.optimizer_settings
-        tables = {id(parameter) for parameter in self.network.tokenizer.parameters()}
-        decayed: list[nn.Parameter] = []
-        plain: list[nn.Parameter] = []
-        for parameter in self.network.parameters():
-            if id(parameter) not in tables:
-                (decayed if parameter.ndim > 1 else plain).append(parameter)
-        groups = [
-            {"params": decayed, "weight_decay": settings.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ]
-        if tables:
-            groups.append(
-                {
-                    "params": list(self.network.tokenizer.parameters()),
-                    "weight_decay": settings.embedding_decay,
-                }
-            )
-        kind = torch.optim.AdamW if settings.name is OptimizerKind.adamw else torch.optim.Adam
-        # In mixed precision Lightning refuses to clip the gradients of a fused optimizer.
-        fused = self.trainer.precision == "32-true"
-        optimizer = kind(groups, lr=settings.learning_rate, fused=fused)
-        total = int(self.trainer.estimated_stepping_batches)
-        warmup = round(settings.warmup_fraction * total)
-
-        def factor(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / warmup
-            if settings.schedule is ScheduleKind.constant:
-                return 1.0
-            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return self.optimizer_settings.configured(
+            self.network.parameters(),
+            self.network.tokenizer.parameters(),
+            int(self.trainer.estimated_stepping_batches),
+            self.trainer.precision,
+        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["genome_lm"] = self.description

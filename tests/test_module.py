@@ -28,8 +28,9 @@ from genome_lm.metrics import (
     expected_calibration_error,
     prior_logits,
 )
-from genome_lm.module import MultitaskModule, OptimizerSettings
+from genome_lm.module import MultitaskModule
 from genome_lm.network import Network, reverse_complement
+from genome_lm.optimizer import OptimizerSettings
 from genome_lm.tokenizers import KmerTokenizer, OneHotTokenizer, Tokenizer
 
 TASKS = np.array([0, 3, 5, 17])
