@@ -71,6 +71,14 @@ class Network(nn.Module):
         final_forward, final_reverse = final.chunk(2)
         return (forward + reverse.flip(1)) / 2, (final_forward + final_reverse) / 2
 
+    def load_sources(self) -> None:
+        """Start the parts that have other sources from them; for a training from fresh weights only.
+
+        Raises:
+            UserError: a source is missing.
+        """
+        self.encoder.load_sources()
+
     def tokens(self, length_bp: int) -> int:
         """Tokens that the encoder reads of a strand of `length_bp`."""
         return self.stem.out_length(token_count(self.tokenizer, length_bp))

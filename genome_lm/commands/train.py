@@ -75,7 +75,9 @@ def _train(config: TrainConfig, run_dir: Path, interactive: bool, origin: Proven
     datamodule = datamodule_from(dataset, tasks, config.data, config.seed)
     module = module_from(description, config.optimizer, config.allowed_packages)
     parameters = sum(parameter.numel() for parameter in module.parameters())
-    if config.ckpt_path is not None:
+    if config.ckpt_path is None:
+        module.network.load_sources()
+    else:
         _check_resumable(config, description)
 
     _write(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(description.config)))

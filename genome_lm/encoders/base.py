@@ -46,6 +46,16 @@ class Encoder(nn.Module, ABC):
             backward direction that after the first; what it is for others their class says.
         """
 
+    def load_sources(self) -> None:
+        """Start from values out of other sources, such as motif collections.
+
+        Called once when a training begins from fresh weights, and never when weights come from a checkpoint,
+        which so needs none of the sources.
+
+        Raises:
+            UserError: a source is missing.
+        """
+
     def causal_states(self, tokens: Tensor) -> CausalStates:
         """States that each see one side of the sequence, of tokens, float [batch, length, input_width].
 
