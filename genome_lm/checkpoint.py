@@ -59,6 +59,15 @@ class Description:
     stem: dict[str, Any] = field(default_factory=lambda: {"_target_": "genome_lm.stems.NoStem"})
     strand_encoding: str = StrandEncoding.single.value
 
+    def both_strands(self, average_strands: bool | None = None) -> bool:
+        """Whether a prediction rests on both strands: always with shared strands, else if they are averaged.
+
+        Args:
+            average_strands: whether that is done now; None for as in training.
+        """
+        averaged = self.average_strands if average_strands is None else average_strands
+        return averaged or self.strand_encoding == StrandEncoding.shared
+
     def as_dict(self) -> dict[str, Any]:
         """Plain dict for the checkpoint."""
         return asdict(self)

@@ -217,6 +217,20 @@ def test_runs_and_evaluations_of_older_versions_are_read(tmp_path):
     assert "is over 2 tasks; the run was trained on 3" in reasons(tmp_path)["summary.json"]
 
 
+def test_what_a_setting_did_before_it_existed(tmp_path):
+    """A run without stem and strand_encoding is a further seed of one with their defaults, of no other."""
+    write_run(tmp_path / "old", seed=0)
+    defaults = {"stem": {"_target_": "genome_lm.stems.NoStem"}, "strand_encoding": "single"}
+    write_run(tmp_path / "new", seed=1, config=defaults)
+    shared = defaults | {"strand_encoding": "shared", "average_strands": False}
+    write_evaluation(write_run(tmp_path / "shared", seed=2, config=shared), {"valid.perplexity.model": 1.3})
+    board = read_leaderboard([tmp_path])
+    assert [sorted(group.runs) for group in board.seeds] == [["new", "old"]]
+    # Shared strands are both strands: its evaluation is comparable, and so of other weights.
+    (left_out,) = board.skipped
+    assert "is of other weights" in left_out.reason
+
+
 def test_other_datasets_and_tasks_are_refused_with_both_runs_and_the_remedy(tmp_path):
     first = [write_run(tmp_path / name) for name in ("a", "b")]
     other_data = write_run(tmp_path / "c", training={"dataset_checksum": "sha256:2"})

@@ -103,10 +103,10 @@ def read_members(paths: Sequence[Path], average_strands: bool | None = None) -> 
             ),
             ("sets of tasks", first.description.tasks["id"], other.description.tasks["id"]),
             ("contexts", first.description.context_bp, other.description.context_bp),
-            *(
-                [("average_strands", first.description.average_strands, other.description.average_strands)]
-                if average_strands is None
-                else []
+            (
+                "average_strands",
+                first.description.both_strands(average_strands),
+                other.description.both_strands(average_strands),
             ),
         ):
             if ours != theirs:

@@ -71,11 +71,7 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
     dataset = dataset_to_score(config, description, checkpoint)
     trained = trained_tasks(description, dataset, checkpoint)
     tasks, task_set = tasks_to_score(config, dataset, trained)
-    strands = (
-        description.average_strands
-        if config.evaluate.average_strands is None
-        else config.evaluate.average_strands
-    )
+    strands = description.both_strands(config.evaluate.average_strands)
     device = device_from(config.evaluate.accelerator, "evaluate")
     protocol = config.protocol.name
     home = output_folder(None, paths)

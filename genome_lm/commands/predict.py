@@ -93,7 +93,7 @@ def predict(config: PredictConfig, interactive: bool) -> None:
         saved,
         identify(path).sha256,
         network_with_weights(saved, config.allowed_packages).to(device).eval(),
-        description.average_strands if given is None else given,
+        description.both_strands(given),
         device,
         config.predict.batch_size,
     )

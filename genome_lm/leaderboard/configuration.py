@@ -18,6 +18,8 @@ INCIDENTAL = {
     "data": {"path", "num_workers", "eval_batch_size"},  # the dataset is compared by its checksum
     "trainer": {"accelerator", "threads", "keep_freed_memory", "log_every_n_steps", "progress_bar"},
 }
+# What configurations of older versions lack, and what such a run did.
+SINCE_THEN = {"stem": {"_target_": "genome_lm.stems.NoStem"}, "strand_encoding": "single"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Configuration:
         task_choice: decides, with the dataset, on the tasks: equal choices mean equal tasks.
         min_positive_rate: scored tasks with at least this rate are all the tasks trained on.
         limit_val_batches: batches validated on; None is all.
-        average_strands: whether validation averaged the logits of both strands; None where that is unknown.
+        average_strands: whether validation averaged both strands, their logits or (shared strands) their
+            states; None where that is unknown.
     """
 
     likeness: str
@@ -59,7 +62,8 @@ def read_configuration(run_dir: Path) -> Configuration:
         raise Damaged(f"{CONFIG_FILE}: data.min_positive_rate is no number")
     ids, groups = fields.items("data.tasks.ids"), fields.items("data.tasks.groups")
     limit = fields.number_if_there("trainer.limit_val_batches", 1)
-    strands = content.get("average_strands")
+    content = SINCE_THEN | content
+    strands = content["strand_encoding"] == "shared" or content.get("average_strands")
     return Configuration(
         likeness=_canonical(_without_incidentals(content)),
         # Tasks chosen by id count whatever their rate; the rate then only decides on those of a group.
