@@ -15,8 +15,9 @@ from genome_lm.dataset.reading import embedded_dataset_path, open_dataset
 from genome_lm.encoders.base import Encoder, FixedLengthEncoder
 from genome_lm.errors import UserError
 from genome_lm.heads import MultitaskHead, Pooling
-from genome_lm.module import MultitaskModule, OptimizerSettings
+from genome_lm.module import MultitaskModule
 from genome_lm.network import Network, token_count
+from genome_lm.optimizer import OptimizerSettings
 from genome_lm.parts import class_from, construct, part_from
 from genome_lm.stems import Stem
 from genome_lm.tokenizers import Tokenizer
@@ -133,14 +134,23 @@ def module_from(
     return MultitaskModule(
         network_from(description, allowed_packages),
         torch.tensor(description.positive_rate, dtype=torch.float64),
-        OptimizerSettings(
-            name=optimizer.name,
-            learning_rate=optimizer.learning_rate,
-            weight_decay=optimizer.weight_decay,
-            embedding_decay=optimizer.embedding_decay,
-            warmup_fraction=optimizer.warmup_fraction,
-            schedule=optimizer.schedule,
-        ),
+        optimizer_from(optimizer),
         average_strands=description.average_strands,
         description=description.as_dict(),
+    )
+
+
+def optimizer_from(config: OptimizerConfig) -> OptimizerSettings:
+    """How the weights are changed, as `conf/optimizer` describes it.
+
+    Raises:
+        UserError: a value is out of range.
+    """
+    return OptimizerSettings(
+        name=config.name,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        embedding_decay=config.embedding_decay,
+        warmup_fraction=config.warmup_fraction,
+        schedule=config.schedule,
     )

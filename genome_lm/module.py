@@ -1,4 +1,4 @@
-"""The one LightningModule: any network with multitask logits, one step shared by training and evaluation."""
+"""Multitask training: any network with multitask logits, one step shared by training and evaluation."""
 
 from typing import Any
 

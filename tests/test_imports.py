@@ -29,13 +29,19 @@ ARROWS: dict[str, set[str]] = {
     "heads": {"choices", "errors"},
     "parts": {"errors"},
     "stems": {"errors"},
-    "tokenizers": {"dna", "errors"},
+    "tokenizers": {"dna", "errors", "word_vectors"},
+    "word_vectors": {"dna", "errors"},
     "network": {"choices", "dna", "encoders", "heads", "stems", "tokenizers"},
     "metrics": {"metrics"},
     "dataset": {"", "choices", "dataset", "dna", "atomic", "errors"},
     "dataset.datamodule": {"dataset", "dna", "errors"},
     "baseline": {"baseline", "choices", "dataset", "metrics", "atomic", "errors", "threads"},
-    "module": {"choices", "dataset.datamodule", "errors", "metrics", "network"},
+    "language": {
+        "dataset", "dataset.datamodule", "dna", "encoders", "errors", "language", "metrics", "optimizer",
+        "stems", "tokenizers",
+    },
+    "module": {"dataset.datamodule", "metrics", "network", "optimizer"},
+    "optimizer": {"choices", "errors"},
     "checkpoint": {"choices", "errors"},
     "callbacks": {"errors"},
     "evaluation": {
@@ -51,7 +57,7 @@ ARROWS: dict[str, set[str]] = {
     "tracking": {"atomic", "errors", "tables", "tracking"},
     "build": {
         "checkpoint", "choices", "config", "dataset", "dataset.datamodule", "encoders", "errors", "heads",
-        "module", "network", "parts", "stems", "tokenizers",
+        "module", "network", "optimizer", "parts", "stems", "tokenizers",
     },
     "report": {"atomic", "errors", "report"},
     "leaderboard": {"atomic", "errors", "leaderboard", "provenance", "report", "runs", "tables"},
@@ -72,15 +78,17 @@ ARROWS: dict[str, set[str]] = {
 OUTSIDE: dict[str, set[str]] = {
     "hydra": {"cli", "config_errors", "sweep"},
     "omegaconf": {"cli", "config", "config_errors", "sweep", "commands"},
-    "lightning": {"module", "dataset.datamodule", "callbacks", "loggers", "commands"},
+    "lightning": {
+        "module", "dataset.datamodule", "callbacks", "language", "loggers", "optimizer", "commands",
+    },
     "wandb": {"loggers", "tracking"},
     "tensorboard": {"tracking"},
     "pyjaspar": {"encoders"},
     "torchmetrics": {"metrics"},
     "torch": {
         "baseline", "build", "callbacks", "checkpoint", "commands", "dataset.datamodule", "encoders",
-        "evaluation", "heads", "metrics", "module", "network", "parts", "prediction", "stems", "threads",
-        "tokenizers", "tracking",
+        "evaluation", "heads", "language", "metrics", "module", "network", "optimizer", "parts",
+        "prediction", "stems", "threads", "tokenizers", "tracking",
     },
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
     "altair": {"report"},

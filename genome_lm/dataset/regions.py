@@ -15,6 +15,12 @@ TRAIN, VALID, TEST = range(len(SPLITS))
 DROPPED = 255
 """Split code of a bin that belongs nowhere: across a region's edge, in the buffer, or sharing bases."""
 
+_DEFAULTS = {
+    "splits": "the defaults are DeepSEA's, for a whole human genome",
+    "task.regions": "the defaults are those of the dataset",
+}
+"""Where the regions of a section come from when the user gives none."""
+
 _REGION = re.compile(r"(?P<chromosome>.+):(?P<start>\d[\d,_]*)-(?P<end>\d[\d,_]*)")
 
 
@@ -31,8 +37,13 @@ class Region:
         return f"{SPLITS[self.split]} {self.chromosome}:{self.start:,}-{self.end:,}"
 
 
-def parse_region(text: str, split: int, lengths: Mapping[str, int]) -> Region:
+def parse_region(text: str, split: int, lengths: Mapping[str, int], section: str = "splits") -> Region:
     """Parse "chr20:40,000,000-48,000,000" (0-based, half-open) or a bare chromosome name.
+
+    Args:
+        split: code of the split that the region belongs to.
+        lengths: of the chromosomes, bp.
+        section: of the configuration that holds the regions, for messages.
 
     Raises:
         UserError: the chromosome is unknown, or the interval is empty or leaves the chromosome.
@@ -45,8 +56,8 @@ def parse_region(text: str, split: int, lengths: Mapping[str, int]) -> Region:
     if chromosome is None:
         raise UserError(
             f"{SPLITS[split]} region {text!r}: no such chromosome in the FASTA, which has {listed(lengths)}; "
-            f"set splits.{SPLITS[split]} to chromosomes or regions of it, such as "
-            "'chr20:40,000,000-48,000,000' (the defaults are DeepSEA's, for a whole human genome)"
+            f"set {section}.{SPLITS[split]} to chromosomes or regions of it, such as "
+            f"'chr20:40,000,000-48,000,000' ({_DEFAULTS[section]})"
         )
     assert match is not None
     start, end = (int(re.sub("[,_]", "", match[side])) for side in ("start", "end"))
@@ -63,15 +74,15 @@ def parse_region(text: str, split: int, lengths: Mapping[str, int]) -> Region:
 
 
 def parse_regions(
-    valid: Sequence[str], test: Sequence[str], lengths: Mapping[str, int]
+    valid: Sequence[str], test: Sequence[str], lengths: Mapping[str, int], section: str = "splits"
 ) -> tuple[Region, ...]:
     """Parse the regions of both splits.
 
     Raises:
         UserError: a region is wrong (see `parse_region`) or two regions overlap.
     """
-    regions = [parse_region(text, VALID, lengths) for text in valid]
-    regions += [parse_region(text, TEST, lengths) for text in test]
+    regions = [parse_region(text, VALID, lengths, section) for text in valid]
+    regions += [parse_region(text, TEST, lengths, section) for text in test]
     ordered = sorted(regions, key=lambda region: (region.chromosome, region.start))
     for left, right in pairwise(ordered):
         if left.chromosome == right.chromosome and right.start < left.end:

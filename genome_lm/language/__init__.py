@@ -1,0 +1,1 @@
+"""The language of the genome: next-base training of the same encoders, and the Markov chains to beat."""
