@@ -66,10 +66,11 @@ class BassetEncoder(FixedLengthEncoder):
         stages = list(zip(kernel_sizes, pool_sizes, strict=True))
         super().__init__(length, least_length(stages))
         self.width = hidden_sizes[-1]
+        # Pooling comes before the ReLU, not after it as published: the same values of fewer positions.
         layers: list[nn.Module] = []
         for (inputs, outputs), (kernel, pool) in zip(pairwise([input_width, *channels]), stages, strict=True):
             layers += [nn.Conv1d(inputs, outputs, kernel), nn.BatchNorm1d(outputs)]
-            layers += [nn.ReLU(), nn.MaxPool1d(pool)]
+            layers += [nn.MaxPool1d(pool), nn.ReLU()]
         self.convolutions = nn.Sequential(*layers)
         dense: list[nn.Module] = []
         flat = channels[-1] * length_after(length, stages)

@@ -65,7 +65,8 @@ class DanQEncoder(FixedLengthEncoder):
         super().__init__(length, least_length(stages))
         self.width = hidden_size
         self.scan = nn.Conv1d(input_width, channels, kernel_size)
-        self.pool = nn.Sequential(nn.ReLU(), nn.MaxPool1d(pool_size), nn.Dropout(conv_dropout))
+        # Pooling comes before the ReLU, not after it as published: the same values of fewer positions.
+        self.pool = nn.Sequential(nn.MaxPool1d(pool_size), nn.ReLU(), nn.Dropout(conv_dropout))
         self.recurrence = nn.LSTM(channels, lstm_size, batch_first=True, bidirectional=True)
         self.dropout = nn.Dropout(lstm_dropout)
         flat = 2 * lstm_size * length_after(length, stages)

@@ -64,11 +64,13 @@ class DeepSeaEncoder(FixedLengthEncoder):
         stages = [(kernel_size, pool_size)] * (len(channels) - 1) + [(kernel_size, 1)]
         super().__init__(length, least_length(stages))
         self.width = hidden_size
+        # Pooling comes before the threshold, not after it as published: the same values of fewer positions.
         layers: list[nn.Module] = []
-        for inputs, outputs in pairwise([input_width, *channels]):
-            layers += [nn.Conv1d(inputs, outputs, kernel_size), nn.Threshold(0.0, 1e-6)]
-            layers += [nn.MaxPool1d(pool_size), nn.Dropout(dropout)]
-        layers[-2:] = [nn.Dropout(last_dropout)]
+        for inputs, outputs in pairwise([input_width, *channels[:-1]]):
+            layers += [nn.Conv1d(inputs, outputs, kernel_size), nn.MaxPool1d(pool_size)]
+            layers += [nn.Threshold(0.0, 1e-6), nn.Dropout(dropout)]
+        layers.append(nn.Conv1d([input_width, *channels][-2], channels[-1], kernel_size))
+        layers += [nn.Threshold(0.0, 1e-6), nn.Dropout(last_dropout)]
         self.convolutions = nn.Sequential(*layers)
         self.hidden = nn.Sequential(
             nn.Linear(channels[-1] * length_after(length, stages), hidden_size), nn.Threshold(0.0, 1e-6)
