@@ -1,5 +1,8 @@
 """Every model of conf/model as a user would get it: composed by Hydra, built from its description."""
 
+import copy
+from functools import cache
+
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
@@ -16,6 +19,11 @@ MODELS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))
 
 def compose_model(name: str, *overrides: str) -> DictConfig:
     """The configuration of `python train.py model=NAME OVERRIDES`."""
+    return copy.deepcopy(_composed(name, *overrides))
+
+
+@cache
+def _composed(name: str, *overrides: str) -> DictConfig:
     ConfigStore.instance().store(name="train_schema", node=TrainConfig)
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         config = compose("train", overrides=[f"model={name}", *overrides])

@@ -1,69 +1,18 @@
-"""Every encoder keeps the interface; the recurrent ones are what the literature describes."""
-
-import importlib
-import inspect
-import pkgutil
-from pathlib import Path
+"""The interface of the encoders, and the recurrent ones: they are what the literature describes."""
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from torch import nn
 
-import genome_lm.encoders
-from genome_lm.config_files import config_dir
 from genome_lm.encoders.base import Encoder, FixedLengthEncoder
 from genome_lm.encoders.recurrent import RecurrentEncoder
 from genome_lm.errors import UserError
-from genome_lm.parts import part_from
 
-MODELS = sorted((config_dir() / "model").glob("*.yaml"))
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-
-
-def encoder_of(path: Path, width: int = 6) -> Encoder:
-    config = OmegaConf.to_container(OmegaConf.load(path).encoder)
-    return part_from("model.encoder", Encoder, config, (width,), ["genome_lm"]).eval()
 
 
 def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
-def test_contract(path):
-    """Shapes, types, gradients to every weight and input, and no influence of one sequence on another."""
-    torch.manual_seed(0)
-    encoder = encoder_of(path)
-    tokens = torch.randn(3, 9, 6, requires_grad=True)
-    states, final = encoder(tokens)
-    assert (states.shape, states.dtype) == ((3, 9, encoder.width), torch.float32)
-    assert (final.shape, final.dtype) == ((3, encoder.width), torch.float32)
-    (states.sum() + final.sum()).backward()
-    assert all(parameter.grad is not None for parameter in encoder.parameters())
-    assert tokens.grad.abs().sum(dim=2).all()
-    with torch.no_grad():
-        alone_states, alone_final = encoder(tokens[1:2])
-        torch.testing.assert_close(alone_states, states[1:2])
-        torch.testing.assert_close(alone_final, final[1:2])
-        assert encoder(tokens[:, :1])[0].shape == (3, 1, encoder.width)
-
-
-@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
-def test_the_file_is_named_by_the_model_and_names_every_argument(path):
-    config = OmegaConf.load(path)
-    assert config.name == path.stem
-    arguments = list(inspect.signature(type(encoder_of(path))).parameters)
-    assert arguments[0] == "input_width"
-    assert set(config.encoder) - {"_target_"} == set(arguments[1:])
-
-
-def test_every_encoder_of_the_package_has_a_file_in_conf():
-    used = {type(encoder_of(path)) for path in MODELS}
-    for module in pkgutil.iter_modules(genome_lm.encoders.__path__, "genome_lm.encoders."):
-        for _, found in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if issubclass(found, Encoder) and not inspect.isabstract(found):
-                assert found in used
 
 
 @pytest.mark.parametrize(("cell", "gates"), GATES.items())

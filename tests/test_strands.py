@@ -35,7 +35,7 @@ HEAD = {
     "dropout": 0.4,
     "input_dropout": 0.1,
 }
-CONTEXT_BP = 61
+CONTEXT_BP = 125  # 20 words, and a last bag of 3
 
 
 def recurrent() -> list[str]:
