@@ -77,6 +77,7 @@ class Network(nn.Module):
         Raises:
             UserError: a source is missing.
         """
+        self.tokenizer.load_sources()
         self.encoder.load_sources()
 
     def tokens(self, length_bp: int) -> int:

@@ -3,7 +3,9 @@
 Every tokenizer maps uint8 base codes [batch, length_bp] to floats [batch, tokens, width].
 """
 
+import logging
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +13,9 @@ from torch import Tensor, nn
 
 from genome_lm.dna import N_CODE
 from genome_lm.errors import UserError
+from genome_lm.word_vectors import read_word_vectors
+
+logger = logging.getLogger(__name__)
 
 
 class Tokenizer(nn.Module, ABC):
@@ -39,6 +44,16 @@ class Tokenizer(nn.Module, ABC):
 
         Raises:
             UserError: the sequence is shorter than `min_bp`.
+        """
+
+    def load_sources(self) -> None:
+        """Start from values out of other sources, such as a file of word vectors.
+
+        As `Encoder.load_sources`: called once when a training begins from fresh weights, and never when
+        weights come from a checkpoint.
+
+        Raises:
+            UserError: a source is missing or cannot be used.
         """
 
 
@@ -97,12 +112,19 @@ class KmerTokenizer(Tokenizer):
     and the same unknown word. With `canonical` a word and its reverse complement share one embedding, since
     a protein binds either strand: fewer parameters, and the other strand gives the same words in reverse.
 
+    With an `embedding_file`, `load_sources` starts the words from the vectors of that file, taken as they
+    are; with `canonical`, from the mean of the vectors of a word and its reverse complement, as far as the
+    file has them. Words that it lacks, and the unknown word, keep their random start. A checkpoint holds the
+    vectors and needs no file.
+
     Args:
         k: word length, bp (1 to 10).
         stride: distance between the starts of neighbouring words, bp.
         words_per_token: words summed into one token.
         width: features per token.
         canonical: whether a word and its reverse complement are the same word.
+        embedding_file: word vectors in word2vec's text format, or None; see `read_word_vectors`.
+        freeze_embedding: whether training leaves the words' vectors as they are.
 
     Raises:
         UserError: an argument is out of range.
@@ -115,6 +137,8 @@ class KmerTokenizer(Tokenizer):
         words_per_token: int = 1,
         width: int = 64,
         canonical: bool = False,
+        embedding_file: str | None = None,
+        freeze_embedding: bool = False,
     ) -> None:
         super().__init__()
         if not 1 <= k <= 10:
@@ -128,6 +152,7 @@ class KmerTokenizer(Tokenizer):
         self.width = width
         self.min_bp = k
         self.canonical = canonical
+        self.embedding_file = embedding_file
         numbers = _canonical_numbers(k) if canonical else torch.arange(4**k)
         n_words = int(numbers.max()) + 1
         self.unknown = n_words
@@ -139,6 +164,26 @@ class KmerTokenizer(Tokenizer):
         nn.init.normal_(self.embedding.weight, std=0.1)
         with torch.no_grad():
             self.embedding.weight[self.padding].zero_()
+        self.embedding.weight.requires_grad_(not freeze_embedding)
+
+    @torch.no_grad()
+    def load_sources(self) -> None:
+        if self.embedding_file is None:
+            return
+        values, vectors = read_word_vectors(Path(self.embedding_file), self.k, self.width)
+        words = self.get_buffer("numbers")[torch.from_numpy(values)]
+        table = self.embedding.weight[: self.unknown]
+        counts = torch.bincount(words, minlength=self.unknown)[:, None]
+        sums = torch.zeros_like(table).index_add_(0, words, torch.from_numpy(vectors))
+        table.copy_(torch.where(counts > 0, sums / counts.clamp(min=1), table))
+        found = int((counts > 0).sum())
+        logger.info(
+            "words   %s of %s %d-mers start from %s; the others and the unknown word start at random",
+            f"{found:,}",
+            f"{self.unknown:,}",
+            self.k,
+            self.embedding_file,
+        )
 
     def words(self, codes: Tensor) -> Tensor:
         """Word ids, integers [batch, words]: the base-4 value of the k-mer, or `self.unknown` if it has an N.
