@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from genome_lm.checkpoint import Checkpoint, Description
@@ -11,6 +12,7 @@ from genome_lm.choices import StrandEncoding
 from genome_lm.config import DataConfig, OptimizerConfig
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.datamodule import GenomeDataModule
+from genome_lm.dataset.fraction import training_windows
 from genome_lm.dataset.reading import embedded_dataset_path, open_dataset
 from genome_lm.encoders.base import Encoder, FixedLengthEncoder
 from genome_lm.errors import UserError
@@ -33,6 +35,7 @@ def datamodule_from(dataset: Dataset, tasks: Any, config: DataConfig, seed: int)
     return GenomeDataModule(
         dataset,
         tasks,
+        train_windows=training_windows(dataset, config.train_fraction, seed),
         context_bp=config.context_bp,
         batch_size=config.batch_size,
         eval_batch_size=config.eval_batch_size,
@@ -43,8 +46,28 @@ def datamodule_from(dataset: Dataset, tasks: Any, config: DataConfig, seed: int)
     )
 
 
-def network_from(description: Description, allowed_packages: Sequence[str]) -> Network:
-    """The network that a description names, with fresh weights and its head's bias at the task priors.
+class Parts(Protocol):
+    """What a description of any kind of network says of its parts."""
+
+    @property
+    def tokenizer(self) -> dict[str, Any]:
+        """`_target_` and constructor arguments."""
+
+    @property
+    def stem(self) -> dict[str, Any]:
+        """The same."""
+
+    @property
+    def encoder(self) -> dict[str, Any]:
+        """The same."""
+
+    @property
+    def context_bp(self) -> int:
+        """Bases that the network reads."""
+
+
+def parts_from(description: Parts, allowed_packages: Sequence[str]) -> tuple[Tokenizer, Stem, Encoder]:
+    """Tokenizer, stem and encoder that a description names, with fresh weights.
 
     Raises:
         UserError: a part is unknown, not allowed, or has wrong arguments; or the context is too short.
@@ -70,12 +93,21 @@ def network_from(description: Description, allowed_packages: Sequence[str]) -> N
     )
     tokens = token_count(tokenizer, description.context_bp)
     _check_length("stem", stem.min_length, tokens, description.context_bp)
-    encoder = _encoder_from(description, stem, stem.out_length(tokens), allowed_packages)
+    return tokenizer, stem, _encoder_from(description, stem, stem.out_length(tokens), allowed_packages)
+
+
+def network_from(description: Description, allowed_packages: Sequence[str]) -> Network:
+    """The network that a description names, with fresh weights and its head's bias at the task priors.
+
+    Raises:
+        UserError: see `parts_from`; or the head has a setting out of range.
+    """
+    tokenizer, stem, encoder = parts_from(description, allowed_packages)
     head = description.head
     input_dropout = head["input_dropout"]
     if not 0 <= input_dropout < 1:
         raise UserError(f"head.input_dropout is {input_dropout}; expected 0 <= input_dropout < 1")
-    pooling = Pooling(head["pooling"], encoder.width)
+    pooling = Pooling(head["pooling"], encoder.width, head.get("centre", 1.0))
     rate = torch.tensor(description.positive_rate, dtype=torch.float64)
     return Network(
         tokenizer,
@@ -88,9 +120,7 @@ def network_from(description: Description, allowed_packages: Sequence[str]) -> N
     )
 
 
-def _encoder_from(
-    description: Description, stem: Stem, length: int, allowed_packages: Sequence[str]
-) -> Encoder:
+def _encoder_from(description: Parts, stem: Stem, length: int, allowed_packages: Sequence[str]) -> Encoder:
     """The encoder of `length` tokens of the stem's width."""
     key, context_bp = "model.encoder", description.context_bp
     found = class_from(key, Encoder, description.encoder, allowed_packages)  # type: ignore[type-abstract]
@@ -128,12 +158,21 @@ def network_with_weights(checkpoint: Checkpoint, allowed_packages: Sequence[str]
 
 
 def module_from(
-    description: Description, optimizer: OptimizerConfig, allowed_packages: Sequence[str]
+    description: Description,
+    optimizer: OptimizerConfig,
+    allowed_packages: Sequence[str],
+    prior_rate: Sequence[float] | np.ndarray | None = None,
 ) -> MultitaskModule:
-    """A module with fresh weights, ready to train."""
+    """A module with fresh weights, ready to train.
+
+    Args:
+        prior_rate: rates of the constant prediction that stands beside the network's perplexity; None for
+            those at which the network starts, the rates of the windows trained on.
+    """
+    rate = description.positive_rate if prior_rate is None else prior_rate
     return MultitaskModule(
         network_from(description, allowed_packages),
-        torch.tensor(description.positive_rate, dtype=torch.float64),
+        torch.as_tensor(rate, dtype=torch.float64),
         optimizer_from(optimizer),
         average_strands=description.average_strands,
         description=description.as_dict(),

@@ -2,11 +2,12 @@
 
 A checkpoint is Lightning's, plus the plain dict `genome_lm`: what is needed to build the network, the tasks
 with their training rates, and where the data came from. It loads with `weights_only=True`, which runs none of
-its code.
+its code. Without `kind` it is one of a multitask model; `genome_lm.language.checkpoint` has the other kind.
 """
 
 import pickle
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genome_lm.choices import StrandEncoding
+from genome_lm.choices import StrandEncoding, TaskKind
 from genome_lm.errors import UserError
 
 KEY = "genome_lm"
@@ -74,8 +75,19 @@ class Description:
 
 
 @dataclass(frozen=True)
+class Content:
+    """A checkpoint of any kind, its description not yet checked."""
+
+    path: Path
+    kind: str  # a TaskKind, in files that this version knows
+    description: dict[str, Any]
+    weights: dict[str, Tensor]  # of the network
+    epochs: int  # trained, the last one perhaps in part
+
+
+@dataclass(frozen=True)
 class Checkpoint:
-    """What was read of a checkpoint file."""
+    """What was read of a multitask model's checkpoint file."""
 
     path: Path
     description: Description
@@ -102,11 +114,26 @@ _TYPES: dict[str, type] = {
 }
 _SINCE_2 = ("stem", "strand_encoding")
 _TASK_COLUMNS = ("id", "cell", "target", "treatment", "group")
-_HEAD_KEYS = {"pooling", "norm", "kind", "dropout", "input_dropout"}
+_HEAD_KEYS = {"pooling", "centre", "norm", "kind", "dropout", "input_dropout"}
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read and check a checkpoint.
+    """Read and check a checkpoint of a multitask model.
+
+    Raises:
+        UserError: as `read_content`; or it is of another kind, or its description is damaged.
+    """
+    content = read_content(path)
+    if content.kind != TaskKind.multitask:
+        raise UserError(
+            f"checkpoint {path} is one of a {content.kind.replace('_', ' ')}; expected one of a multitask "
+            f"model: train it from this one with `genome-lm train model.init_from={path}`"
+        )
+    return Checkpoint(path, _description(content.description, path), content.weights, content.epochs)
+
+
+def read_content(path: Path) -> Content:
+    """Read a checkpoint of any kind.
 
     Raises:
         UserError: the file is missing, damaged, not a checkpoint of genome_lm, holds objects other than plain
@@ -143,27 +170,29 @@ def read_checkpoint(path: Path) -> Checkpoint:
     epoch = content.get("epoch")
     if not isinstance(epoch, int):
         raise UserError(f"checkpoint {path} is damaged: it names no epoch; copy it again or train anew")
-    return Checkpoint(
+    description = content[KEY]
+    version = description.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise UserError(
+            f"checkpoint {path} has layout version {version}; this genome_lm reads up to {VERSION}: "
+            "upgrade genome_lm"
+        )
+    return Content(
         path=path,
-        description=_description(content[KEY], path),
+        kind=str(description.get("kind", TaskKind.multitask.value)),
+        description=description,
         weights=_weights(content.get("state_dict"), path),
         epochs=epoch + 1,
     )
 
 
 def _description(raw: dict[str, Any], path: Path) -> Description:
-    version = raw.get("version")
-    if isinstance(version, int) and version > VERSION:
-        raise UserError(
-            f"checkpoint {path} has layout version {version}; this genome_lm reads up to {VERSION}: "
-            "upgrade genome_lm"
-        )
     names = [item.name for item in fields(Description)]
-    if version == 1:
+    if raw.get("version") == 1:
         names = [name for name in names if name not in _SINCE_2]
     wrong = [name for name in names if not isinstance(raw.get(name), _TYPES[name])]
     tasks = raw.get("tasks")
-    if not wrong and set(raw["head"]) != _HEAD_KEYS:
+    if not wrong and set(raw["head"]) | {"centre"} != _HEAD_KEYS:  # older ones have no centre
         wrong = ["head"]
     if not wrong and not _head_is_valid(raw["head"]):
         wrong = ["head"]
@@ -177,18 +206,28 @@ def _description(raw: dict[str, Any], path: Path) -> Description:
         }
         if lengths != {len(raw["positive_rate"])}:
             wrong = ["tasks"]
-    if wrong:
+    refuse_wrong(wrong, path)
+    return Description(**{name: raw[name] for name in names})
+
+
+def refuse_wrong(names: Sequence[str], path: Path) -> None:
+    """Refuse a description whose entries `names` are missing or cannot be right.
+
+    Raises:
+        UserError: there is such an entry.
+    """
+    if names:
         raise UserError(
-            f"checkpoint {path} is damaged: its description lacks a valid {', '.join(wrong)}; "
+            f"checkpoint {path} is damaged: its description lacks a valid {', '.join(names)}; "
             "copy it again or train anew"
         )
-    return Description(**{name: raw[name] for name in names})
 
 
 def _head_is_valid(head: dict[str, Any]) -> bool:
     return (
         isinstance(head["pooling"], list)
         and all(isinstance(head[name], float | int) for name in ("dropout", "input_dropout"))
+        and isinstance(head.get("centre", 1.0), float | int)
         and all(isinstance(name, str) for name in [*head["pooling"], head["norm"], head["kind"]])
     )
 

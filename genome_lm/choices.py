@@ -6,6 +6,16 @@ Members are in lower case because Hydra matches a value by the member's name.
 from enum import StrEnum
 
 
+class TaskKind(StrEnum):
+    """What a network is trained for."""
+
+    multitask = "multitask"
+    """The labels of all experiments at once."""
+
+    language_model = "language_model"
+    """The next base of the sequence."""
+
+
 class HeadKind(StrEnum):
     """Outputs per task of the head."""
 
@@ -19,6 +29,8 @@ class PoolingKind(StrEnum):
     last = "last"
     mean = "mean"
     max = "max"
+    centre_mean = "centre_mean"
+    centre_max = "centre_max"
     attention = "attention"
 
 
@@ -51,6 +63,21 @@ class ScheduleKind(StrEnum):
 
     constant = "constant"
     cosine = "cosine"
+
+
+class SamplerKind(StrEnum):
+    """How the values of a trial are drawn."""
+
+    tpe = "tpe"
+    random = "random"
+
+
+class PrunerKind(StrEnum):
+    """Which trials are given up before their end."""
+
+    median = "median"
+    halving = "halving"
+    none = "none"
 
 
 class Protocol(StrEnum):

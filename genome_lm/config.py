@@ -22,6 +22,7 @@ from genome_lm.choices import (
     ScheduleKind,
     StrandEncoding,
     TableLayout,
+    TaskKind,
 )
 
 
@@ -65,6 +66,7 @@ class DataConfig:
     context_bp: int = MISSING
     min_positive_rate: float = MISSING
     tasks: TasksConfig = field(default_factory=TasksConfig)
+    train_fraction: float = MISSING
     max_shift_bp: int = MISSING
     reverse_complement: bool = MISSING
     batch_size: int = MISSING
@@ -78,6 +80,7 @@ class ModelConfig:
 
     name: str = MISSING
     encoder: dict[str, Any] = MISSING
+    init_from: str | None = None  # a checkpoint whose tokenizer, stem and encoder to start from
 
 
 @dataclass
@@ -85,6 +88,7 @@ class HeadConfig:
     """Dropout before and after the encoder, pooling, normalisation, and outputs per task."""
 
     pooling: list[PoolingKind] = MISSING
+    centre: float = MISSING  # share of the states that centre_mean and centre_max take
     norm: NormKind = MISSING
     kind: HeadKind = MISSING
     dropout: float = MISSING
@@ -144,9 +148,29 @@ class CallbacksConfig:
 
 
 @dataclass
+class HeldOutConfig:
+    """Regions of a FASTA that are not trained on, as in `SplitsConfig`; null: those of the dataset."""
+
+    valid: list[str] | None = None
+    test: list[str] | None = None
+    buffer_bp: int = 1000
+
+
+@dataclass
+class TaskConfig:
+    """What is trained: labels, or (all further keys) the sequence itself."""
+
+    name: TaskKind = MISSING
+    fasta: str | None = None  # null: the stored bases of the dataset
+    regions: HeldOutConfig = field(default_factory=HeldOutConfig)
+    markov_order: int = 10  # the longest context of the Markov chains, bp
+
+
+@dataclass
 class TrainConfig:
     """Root of `conf/train.yaml`."""
 
+    task: TaskConfig = field(default_factory=TaskConfig)
     data: DataConfig = field(default_factory=DataConfig)
     tokenizer: dict[str, Any] = MISSING
     stem: dict[str, Any] = MISSING

@@ -37,13 +37,14 @@ ARROWS: dict[str, set[str]] = {
     "dataset.datamodule": {"dataset", "dna", "errors"},
     "baseline": {"baseline", "choices", "dataset", "metrics", "atomic", "errors", "threads"},
     "language": {
-        "dataset", "dataset.datamodule", "dna", "encoders", "errors", "language", "metrics", "optimizer",
-        "stems", "tokenizers",
+        "checkpoint", "choices", "dataset", "dataset.datamodule", "dna", "encoders", "errors", "language",
+        "metrics", "optimizer", "stems", "tokenizers",
     },
     "module": {"dataset.datamodule", "metrics", "network", "optimizer"},
     "optimizer": {"choices", "errors"},
     "checkpoint": {"choices", "errors"},
     "callbacks": {"errors"},
+    "pretrained": {"checkpoint", "errors", "language", "network"},
     "evaluation": {
         "evaluation", "choices", "dataset", "metrics", "network", "atomic", "errors", "tables", "threads",
     },
@@ -59,13 +60,14 @@ ARROWS: dict[str, set[str]] = {
         "checkpoint", "choices", "config", "dataset", "dataset.datamodule", "encoders", "errors", "heads",
         "module", "network", "optimizer", "parts", "stems", "tokenizers",
     },
+    "build_language": {"build", "config", "errors", "language"},
     "report": {"atomic", "errors", "report"},
     "leaderboard": {"atomic", "errors", "leaderboard", "provenance", "report", "runs", "tables"},
     "sweep": {"atomic", "leaderboard", "tables"},
     "commands": {
-        "", "allocator", "atomic", "baseline", "build", "callbacks", "checkpoint", "choices", "commands",
-        "config", "dataset", "dataset.datamodule", "errors", "evaluation", "loggers", "module", "naming",
-        "network", "prediction", "provenance", "report", "runs", "tracking",
+        "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks", "checkpoint",
+        "choices", "commands", "config", "dataset", "errors", "evaluation", "language", "loggers", "module",
+        "naming", "network", "prediction", "pretrained", "provenance", "report", "runs", "tracking",
     },
     "commands.compare": {"errors", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {

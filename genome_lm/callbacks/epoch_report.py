@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable, Mapping
 
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
@@ -16,11 +17,11 @@ class EpochReport(L.Callback):
     it to the device, and the overhead of the loop, so it is an upper bound of the time spent on data.
 
     Args:
-        task_set: the tasks over which the perplexities run, in words.
+        line: the figures of an epoch in words, from what was logged; the speed is added.
     """
 
-    def __init__(self, task_set: str) -> None:
-        self.task_set = task_set
+    def __init__(self, line: Callable[[Mapping[str, float]], str]) -> None:
+        self.line = line
         self.windows = 0
         self.seconds = 0.0
         self.total_windows = 0
@@ -59,20 +60,22 @@ class EpochReport(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._say(trainer)
 
+    @property
+    def windows_per_second(self) -> float | None:
+        """Of the training loop over all epochs; None if no step was timed."""
+        return self.total_windows / self.total_seconds if self.total_seconds else None
+
+    @property
+    def data_wait_share(self) -> float | None:
+        """Of the time of the training loop over all epochs; None if no step was timed."""
+        return self.total_waited / self.total_seconds if self.total_seconds else None
+
     @rank_zero_only
     def _say(self, trainer: L.Trainer) -> None:
-        values = trainer.callback_metrics
-        train, valid, prior, auroc = (
-            float(values.get(name, float("nan")))
-            for name in ("train/perplexity", "valid/perplexity", "valid/prior_perplexity", "valid/auroc")
-        )
         logger.info(
-            "epoch %2d/%d   train perplexity %.4f   valid %.4f (prior %.4f)   AUROC %.3f   %s windows/s",
+            "epoch %2d/%d   %s   %s windows/s",
             trainer.current_epoch + 1,
             trainer.max_epochs,
-            train,
-            valid,
-            prior,
-            auroc,
+            self.line({name: float(value) for name, value in trainer.callback_metrics.items()}),
             f"{self.windows / self.seconds:,.0f}" if self.seconds else "?",
         )

@@ -5,12 +5,13 @@ import re
 
 import torch
 
-from genome_lm.choices import Protocol
+from genome_lm.choices import Protocol, TaskKind
 from genome_lm.commands.device import device_from
 from genome_lm.config import EvaluateConfig, Precision, TrainConfig
 from genome_lm.errors import UserError
 
 MAX_SEED = 2**32 - 1  # NumPy's bound
+MAX_MARKOV_ORDER = 12
 LEAST_RESAMPLES = 100
 """The ends of a 95% interval are then the third and the 98th resample."""
 LEAST_TEST_RESAMPLES = 1_000
@@ -31,6 +32,16 @@ def check_settings(config: TrainConfig) -> None:
     for key, holds, expected in (
         ("seed", 0 <= config.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
         ("run_name", "/" not in config.run_name, "a name without /"),
+        (
+            "task.fasta",
+            config.task.name is TaskKind.language_model or config.task.fasta is None,
+            "null: a FASTA is what task=language_model trains on",
+        ),
+        (
+            "task.markov_order",
+            0 <= config.task.markov_order <= MAX_MARKOV_ORDER,
+            f"0 to {MAX_MARKOV_ORDER} (a table of 4^(order + 1) numbers is held several times)",
+        ),
         ("trainer.max_epochs", trainer.max_epochs >= 1, least_one),
         ("trainer.devices", trainer.devices >= 1, least_one),
         ("data.batch_size", config.data.batch_size >= trainer.devices, at_least_devices),

@@ -2,20 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
-
-import lightning as L
-import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 
 from genome_lm import __version__
-from genome_lm.callbacks.epoch_figures import EpochFigures
-from genome_lm.callbacks.epoch_report import EpochReport
 from genome_lm.checkpoint import Description
-from genome_lm.errors import UserError
+from genome_lm.commands.session import Finished
 from genome_lm.module import MultitaskModule
 from genome_lm.naming import task_ids_sha256
-from genome_lm.provenance import Provenance
 
 
 @dataclass(frozen=True)
@@ -56,37 +48,15 @@ class TrainResult:
     versions: dict[str, str]
 
 
-def training_result(
-    run_dir: Path,
-    trainer: L.Trainer,
-    module: MultitaskModule,
-    checkpoints: ModelCheckpoint,
-    report: EpochReport,
-    figures: EpochFigures,
-    *,
-    seed: int,
-    seconds: float,
-    origin: Provenance,
-) -> TrainResult:
-    """Gather what trainer, callbacks and checkpoints know once training is over.
-
-    Raises:
-        UserError: training ended before its first validation, so that there is no checkpoint.
-    """
+def training_result(finished: Finished, module: MultitaskModule) -> TrainResult:
+    """The figures of a finished multitask training."""
     description = Description(**module.description)
-    best = checkpoints.best_model_score
-    if best is None:
-        raise UserError(
-            f"the run ended before its first validation and has no checkpoint ({run_dir}); "
-            "raise trainer.max_time or trainer.max_epochs"
-        )
-    epoch = torch.load(checkpoints.best_model_path, map_location="cpu", weights_only=True)["epoch"]
-    valid = figures.by_epoch[int(epoch)]
-    windows_per_second = report.total_windows / report.total_seconds if report.total_seconds else math.nan
+    valid, report, origin = finished.valid, finished.report, finished.session.origin
+    windows_per_second = report.windows_per_second
     tokens = module.network.tokens(description.context_bp)
     return TrainResult(
         model=description.model_name,
-        valid_perplexity=float(best),
+        valid_perplexity=finished.perplexity,
         valid_prior_perplexity=valid["prior_perplexity"],
         valid_skill=valid["skill"],
         valid_auroc=_defined(valid["auroc"]),
@@ -96,17 +66,17 @@ def training_result(
         n_tasks=len(description.tasks["id"]),
         task_ids_sha256=task_ids_sha256(description.tasks["id"]),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
-        epochs=trainer.current_epoch,
-        best_epoch=int(epoch) + 1,
-        seconds=seconds,
-        windows_per_second=_defined(windows_per_second),
+        epochs=finished.epochs,
+        best_epoch=finished.epoch + 1,
+        seconds=finished.seconds,
+        windows_per_second=windows_per_second,
         tokens_per_window=tokens,
-        tokens_per_second=_defined(windows_per_second * tokens),
-        data_wait_share=report.total_waited / report.total_seconds if report.total_seconds else None,
-        seed=seed,
+        tokens_per_second=None if windows_per_second is None else windows_per_second * tokens,
+        data_wait_share=report.data_wait_share,
+        seed=finished.session.config.seed,
         dataset_checksum=str(description.dataset["checksum"]),
         genome_lm_version=__version__,
-        best_checkpoint=str(Path(checkpoints.best_model_path).relative_to(run_dir.absolute())),
+        best_checkpoint=finished.best_checkpoint,
         command=origin.command,
         started=origin.started,
         code_version=origin.code_version,

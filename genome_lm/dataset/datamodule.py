@@ -143,6 +143,8 @@ class GenomeDataModule(L.LightningDataModule):
         num_workers: loader processes; 0 loads in the main process, which is fast enough (see
             `benchmarks/loader.py`).
         seed: of order and augmentation.
+        train_windows: dataset indices of the windows to train on, int64, from `training_windows`; None for all
+            of the training split.
 
     Raises:
         UserError: the context or the shift does not fit the stored windows, or a number is out of range.
@@ -160,6 +162,7 @@ class GenomeDataModule(L.LightningDataModule):
         reverse_complement: bool = False,
         num_workers: int = 0,
         seed: int = 0,
+        train_windows: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -187,6 +190,7 @@ class GenomeDataModule(L.LightningDataModule):
         self.augment_strand = reverse_complement
         self.num_workers = num_workers
         self.seed = seed
+        self.train_windows = dataset.windows_of("train") if train_windows is None else train_windows
 
     def _loader(self, sampler: EpochSampler) -> DataLoader[Batch]:
         return DataLoader(
@@ -214,7 +218,7 @@ class GenomeDataModule(L.LightningDataModule):
         rank, world_size = self._rank()
         return self._loader(
             EpochSampler(
-                self.dataset.windows_of("train"),
+                self.train_windows,
                 self.batch_size,
                 shuffle=True,
                 max_shift_bp=self.max_shift_bp,

@@ -78,6 +78,15 @@ class LanguageNetwork(nn.Module):
         before = torch.from_numpy(starts[first:] - 1).to(codes.device)
         return ahead, Prediction(self.backward_head(states.backward[:, first:]), codes[:, before])
 
+    def load_sources(self) -> None:
+        """Start the parts that have other sources from them; for a training from fresh weights only.
+
+        Raises:
+            UserError: a source is missing.
+        """
+        self.tokenizer.load_sources()
+        self.encoder.load_sources()
+
     def forward_targets(self, length_bp: int) -> np.ndarray:
         """Places of the bases that the forward direction predicts in a stretch of `length_bp`, int64."""
         ends = self.tokenizer.token_spans(length_bp)[1]
