@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from genome_lm.checkpoint import Checkpoint, Description
-from genome_lm.choices import StrandEncoding
+from genome_lm.choices import NormKind, StrandEncoding
 from genome_lm.config import DataConfig, OptimizerConfig
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.datamodule import GenomeDataModule
@@ -23,6 +23,7 @@ from genome_lm.optimizer import OptimizerSettings
 from genome_lm.parts import class_from, construct, part_from
 from genome_lm.stems import Stem
 from genome_lm.tokenizers import Tokenizer
+from genome_lm.window_features import WindowFeatures
 
 
 def dataset_from(path: str | None) -> Dataset:
@@ -108,15 +109,33 @@ def network_from(description: Description, allowed_packages: Sequence[str]) -> N
     if not 0 <= input_dropout < 1:
         raise UserError(f"head.input_dropout is {input_dropout}; expected 0 <= input_dropout < 1")
     pooling = Pooling(head["pooling"], encoder.width, head.get("centre", 1.0))
+    features = part_from(
+        "window_features",
+        WindowFeatures,  # type: ignore[type-abstract]
+        description.window_features,
+        (),
+        allowed_packages,
+    )
+    if description.context_bp < features.min_bp:
+        raise UserError(
+            f"data.context_bp is {description.context_bp}; these window_features need at least "
+            f"{features.min_bp} bp"
+        )
+    if features.width and head["norm"] != NormKind.batch:
+        raise UserError(
+            f"head.norm is {head['norm']}; window_features are not standardised by themselves: "
+            "use head.norm=batch"
+        )
     rate = torch.tensor(description.positive_rate, dtype=torch.float64)
     return Network(
         tokenizer,
         encoder,
         pooling,
-        MultitaskHead(pooling.width, rate, head["kind"], head["dropout"], head["norm"]),
+        MultitaskHead(pooling.width + features.width, rate, head["kind"], head["dropout"], head["norm"]),
         input_dropout=input_dropout,
         stem=stem,
         strand_encoding=StrandEncoding(description.strand_encoding),
+        window_features=features,
     )
 
 

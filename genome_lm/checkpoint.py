@@ -20,7 +20,7 @@ from genome_lm.errors import UserError
 
 KEY = "genome_lm"
 VERSION = 2
-"""1: without stem and strand_encoding, which were not to be had then."""
+"""1: without stem, strand_encoding and window_features, which were not to be had then."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Description:
         config: the whole resolved configuration of the run.
         stem: `_target_` and constructor arguments.
         strand_encoding: which strands the network reads.
+        window_features: `_target_` and constructor arguments.
     """
 
     version: int
@@ -59,6 +60,9 @@ class Description:
     config: dict[str, Any]
     stem: dict[str, Any] = field(default_factory=lambda: {"_target_": "genome_lm.stems.NoStem"})
     strand_encoding: str = StrandEncoding.single.value
+    window_features: dict[str, Any] = field(
+        default_factory=lambda: {"_target_": "genome_lm.window_features.NoFeatures"}
+    )
 
     def both_strands(self, average_strands: bool | None = None) -> bool:
         """Whether a prediction rests on both strands: always with shared strands, else if they are averaged.
@@ -111,8 +115,9 @@ _TYPES: dict[str, type] = {
     "config": dict,
     "stem": dict,
     "strand_encoding": str,
+    "window_features": dict,
 }
-_SINCE_2 = ("stem", "strand_encoding")
+_SINCE_2 = ("stem", "strand_encoding", "window_features")
 _TASK_COLUMNS = ("id", "cell", "target", "treatment", "group")
 _HEAD_KEYS = {"pooling", "centre", "norm", "kind", "dropout", "input_dropout"}
 

@@ -174,6 +174,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     tokenizer: dict[str, Any] = MISSING
     stem: dict[str, Any] = MISSING
+    window_features: dict[str, Any] = MISSING
     model: ModelConfig = field(default_factory=ModelConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

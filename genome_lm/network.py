@@ -1,4 +1,4 @@
-"""Tokenizer, stem, encoder, pooling and head as one network from base codes to logits."""
+"""Tokenizer, stem, encoder, pooling, window features and head as one network from base codes to logits."""
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from genome_lm.encoders.base import Encoder
 from genome_lm.heads import MultitaskHead, Pooling
 from genome_lm.stems import NoStem, Stem
 from genome_lm.tokenizers import Tokenizer
+from genome_lm.window_features import NoFeatures, WindowFeatures
 
 
 class Network(nn.Module):
@@ -17,10 +18,10 @@ class Network(nn.Module):
     With `StrandEncoding.shared` the same weights read a sequence and its reverse complement; the states of
     the reverse complement are put back in the order of the sequence, and both strands' states, position by
     position, and both final states are averaged. The reverse complement of a sequence then has the same
-    states in reverse and the same final state, so every pooling, none of which asks for the order of the
-    states, gives the same vector and the head the same logits, whatever the tokenizer cuts the other strand
-    into. A mean keeps width and scale, so that both choices have the same weights; a concatenation would
-    have an order.
+    states in reverse and the same final state, so every pooling, none of which asks which way round the
+    states are, gives the same vector and the head the same logits, whatever the tokenizer cuts the other
+    strand into. A mean keeps width and scale, so that both choices have the same weights; a concatenation
+    would have an order.
 
     Args:
         tokenizer: base codes to token features.
@@ -30,6 +31,7 @@ class Network(nn.Module):
         input_dropout: probability of dropping a feature of a token.
         stem: between tokenizer and encoder; its input width is the tokenizer's width. None for nothing.
         strand_encoding: which strands are read.
+        window_features: what reaches the head beside the pooled vector. None for nothing.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Network(nn.Module):
         input_dropout: float = 0.0,
         stem: Stem | None = None,
         strand_encoding: StrandEncoding = StrandEncoding.single,
+        window_features: WindowFeatures | None = None,
     ) -> None:
         super().__init__()
         self.strand_encoding = strand_encoding
@@ -49,6 +52,7 @@ class Network(nn.Module):
         self.stem = NoStem(tokenizer.width) if stem is None else stem
         self.encoder = encoder
         self.pooling = pooling
+        self.window_features = NoFeatures() if window_features is None else window_features
         self.head = head
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -57,7 +61,10 @@ class Network(nn.Module):
             states, final = self._both_strands(codes)
         else:
             states, final = self._one_strand(codes)
-        logits: Tensor = self.head(self.pooling(states, final))
+        pooled = self.pooling(states, final)
+        if self.window_features.width:
+            pooled = torch.cat([pooled, self._features(codes)], dim=1)
+        logits: Tensor = self.head(pooled)
         return logits
 
     def _one_strand(self, codes: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,6 +77,12 @@ class Network(nn.Module):
         forward, reverse = states.chunk(2)
         final_forward, final_reverse = final.chunk(2)
         return (forward + reverse.flip(1)) / 2, (final_forward + final_reverse) / 2
+
+    def _features(self, codes: Tensor) -> Tensor:
+        features: Tensor = self.window_features(codes)
+        if self.strand_encoding is StrandEncoding.shared:
+            features = (features + self.window_features(reverse_complement(codes))) / 2
+        return features
 
     def load_sources(self) -> None:
         """Start the parts that have other sources from them; for a training from fresh weights only.

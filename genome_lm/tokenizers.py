@@ -153,7 +153,7 @@ class KmerTokenizer(Tokenizer):
         self.min_bp = k
         self.canonical = canonical
         self.embedding_file = embedding_file
-        numbers = _canonical_numbers(k) if canonical else torch.arange(4**k)
+        numbers = canonical_numbers(k) if canonical else torch.arange(4**k)
         n_words = int(numbers.max()) + 1
         self.unknown = n_words
         self.padding = n_words + 1
@@ -226,7 +226,7 @@ class KmerTokenizer(Tokenizer):
             )
 
 
-def _canonical_numbers(k: int) -> Tensor:
+def canonical_numbers(k: int) -> Tensor:
     """Number of the canonical form of each k-mer, int64 [4^k]: 0, 1, ... in ascending order of that form."""
     values = torch.arange(4**k)
     rest, reverse = values, torch.zeros_like(values)

@@ -31,7 +31,10 @@ ARROWS: dict[str, set[str]] = {
     "stems": {"errors"},
     "tokenizers": {"dna", "errors", "word_vectors"},
     "word_vectors": {"dna", "errors"},
-    "network": {"choices", "dna", "encoders", "heads", "stems", "tokenizers"},
+    "motifs": {"atomic", "errors"},
+    "spaced_words": {"dna", "errors", "tokenizers"},
+    "window_features": {"dna", "errors", "motifs"},
+    "network": {"choices", "dna", "encoders", "heads", "stems", "tokenizers", "window_features"},
     "metrics": {"metrics"},
     "dataset": {"", "choices", "dataset", "dna", "atomic", "errors"},
     "dataset.datamodule": {"dataset", "dna", "errors"},
@@ -58,39 +61,49 @@ ARROWS: dict[str, set[str]] = {
     "tracking": {"atomic", "errors", "tables", "tracking"},
     "build": {
         "checkpoint", "choices", "config", "dataset", "dataset.datamodule", "encoders", "errors", "heads",
-        "module", "network", "optimizer", "parts", "stems", "tokenizers",
+        "module", "network", "optimizer", "parts", "stems", "tokenizers", "window_features",
     },
     "build_language": {"build", "config", "errors", "language"},
     "report": {"atomic", "errors", "report"},
     "leaderboard": {"atomic", "errors", "leaderboard", "provenance", "report", "runs", "tables"},
     "sweep": {"atomic", "leaderboard", "tables"},
+    "tuning": {
+        "atomic", "choices", "config", "config_errors", "errors", "leaderboard", "tables", "tuning",
+        "tuning.config",
+    },
+    "tuning.config": {"choices"},
     "commands": {
         "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks", "checkpoint",
         "choices", "commands", "config", "dataset", "errors", "evaluation", "language", "loggers", "module",
         "naming", "network", "prediction", "pretrained", "provenance", "report", "runs", "tracking",
     },
+    "commands.tune": {
+        "atomic", "build", "callbacks", "commands", "config", "errors", "leaderboard", "provenance", "tuning",
+        "tuning.config",
+    },
     "commands.compare": {"errors", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
-        "", "commands", "commands.compare", "config", "config_errors", "config_files", "errors",
-        "leaderboard", "provenance", "sweep",
+        "", "commands", "commands.compare", "commands.tune", "config", "config_errors", "config_files", "errors",
+        "leaderboard", "provenance", "sweep", "tuning.config",
     },
 }  # fmt: skip
 
 # Who may import these at all; everybody may import NumPy.
 OUTSIDE: dict[str, set[str]] = {
-    "hydra": {"cli", "config_errors", "sweep"},
-    "omegaconf": {"cli", "config", "config_errors", "sweep", "commands"},
+    "hydra": {"cli", "config_errors", "sweep", "tuning"},
+    "omegaconf": {"cli", "config", "config_errors", "sweep", "commands", "tuning", "tuning.config"},
+    "optuna": {"tuning"},
     "lightning": {
         "module", "dataset.datamodule", "callbacks", "language", "loggers", "optimizer", "commands",
     },
     "wandb": {"loggers", "tracking"},
     "tensorboard": {"tracking"},
-    "pyjaspar": {"encoders"},
+    "pyjaspar": {"encoders", "motifs"},
     "torchmetrics": {"metrics"},
     "torch": {
         "baseline", "build", "callbacks", "checkpoint", "commands", "dataset.datamodule", "encoders",
         "evaluation", "heads", "language", "metrics", "module", "network", "optimizer", "parts",
-        "prediction", "stems", "threads", "tokenizers", "tracking",
+        "prediction", "spaced_words", "stems", "threads", "tokenizers", "tracking", "window_features",
     },
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
     "altair": {"report"},
@@ -102,7 +115,7 @@ OUTSIDE: dict[str, set[str]] = {
 # Imported when the command line answers --help; nothing here may load a heavy package.
 LIGHT = (
     "cli", "config", "config_errors", "config_files", "choices", "errors", "sweep", "atomic", "tables",
-    "leaderboard.fields", "leaderboard.training",
+    "leaderboard.fields", "leaderboard.training", "tuning", "tuning.config",
 )  # fmt: skip
 HEAVY = {"torch", "lightning", "numpy", "h5py", "wandb", "torchmetrics", "altair", "vl_convert", "jinja2"}
 
@@ -188,7 +201,7 @@ def test_the_mains_at_the_top_are_a_few_lines():
 def test_what_is_imported_is_declared():
     """A dependency that only another one brings would be missed by whoever installs the wheel."""
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = [name for extra in ("tensorboard", "motifs") for name in project["optional-dependencies"][extra]]
+    extras = [name for extra in ("tensorboard", "motifs", "tune") for name in project["optional-dependencies"][extra]]
     declared = {re.match(r"[\w-]+", line)[0] for line in [*project["dependencies"], *extras]}
     names = {"hydra": "hydra-core", "yaml": "pyyaml", "vl_convert": "vl-convert-python"}
     used = {

@@ -151,6 +151,7 @@ def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Descri
         average_strands=config.average_strands,
         stem=settings["stem"],
         strand_encoding=settings["strand_encoding"],
+        window_features=settings["window_features"],
         tasks={
             "id": list(table.id),
             "cell": list(table.cell),
@@ -181,7 +182,8 @@ def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Descri
 def _check_resumable(config: TrainConfig, description: Description) -> None:
     """A checkpoint to go on from must hold the same network and the same tasks, and leave epochs to train."""
     saved = read_checkpoint(Path(str(config.ckpt_path)))
-    for name in ("tasks", "encoder", "tokenizer", "stem", "strand_encoding", "head", "context_bp"):
+    parts = ("encoder", "tokenizer", "stem", "strand_encoding", "window_features", "head", "context_bp")
+    for name in ("tasks", *parts):
         if getattr(saved.description, name) != getattr(description, name):
             what = "other tasks" if name == "tasks" else f"another {name}"
             raise UserError(

@@ -19,7 +19,11 @@ INCIDENTAL = {
     "trainer": {"accelerator", "threads", "keep_freed_memory", "log_every_n_steps", "progress_bar"},
 }
 # What configurations of older versions lack, and what such a run did.
-SINCE_THEN = {"stem": {"_target_": "genome_lm.stems.NoStem"}, "strand_encoding": "single"}
+SINCE_THEN = {
+    "stem": {"_target_": "genome_lm.stems.NoStem"},
+    "strand_encoding": "single",
+    "window_features": {"_target_": "genome_lm.window_features.NoFeatures"},
+}
 
 
 @dataclass(frozen=True)

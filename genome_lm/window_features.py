@@ -1,0 +1,133 @@
+"""Features of a whole window that reach the head beside the pooled states."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from genome_lm.dna import N_CODE
+from genome_lm.errors import UserError
+from genome_lm.motifs import read_motifs
+
+ODDS_POWER = 0.72
+WINDOWS_AT_ONCE = 8  # scores of that many windows and a few hundred motifs stay in a core's cache
+GROUP_WIDTHS = (8, 9, 10, 11, 12, 14, 16, 20)
+
+
+class WindowFeatures(nn.Module, ABC):
+    """Interface of the features; the wide part of a wide and deep network (Cheng et al. 2016).
+
+    Attributes:
+        width: features of a window; 0 for none.
+        min_bp: the shortest sequence that has them.
+    """
+
+    width: int
+    min_bp: int
+
+    @abstractmethod
+    def forward(self, codes: Tensor) -> Tensor:
+        """Features, float32 [batch, width], of base codes, uint8 [batch, length_bp]."""
+
+
+class NoFeatures(WindowFeatures):
+    """The pooled states alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.width = 0
+        self.min_bp = 1
+
+    def forward(self, codes: Tensor) -> Tensor:
+        return torch.zeros(len(codes), 0, device=codes.device)
+
+
+class MotifOccupancy(WindowFeatures):
+    """Log-occupancy of every vertebrate motif of JASPAR 2024 in the middle of the window.
+
+    For a motif with log-odds s(p) (nats) at position p, the better of both strands, the feature is
+
+        log sum_p exp(0.72 (s(p) - s_max)),
+
+    s_max being the score of the motif's consensus: the statistical weight of a protein bound anywhere (Berg
+    and von Hippel 1987), with the odds flattened by the power 0.72, since matrices overstate how well a
+    protein tells its sites apart. The power was not tuned. An N scores 0 and cannot raise a site above
+    its other bases. Nothing here is learned; the matrices stay what they are and are not in checkpoints.
+
+    Args:
+        span_bp: bases in the middle of the window that are searched; shorter windows are searched whole.
+
+    Raises:
+        UserError: the span is shorter than the longest motif.
+    """
+
+    def __init__(self, span_bp: int = 500) -> None:
+        super().__init__()
+        matrices = read_motifs().log_odds()
+        longest = max(matrix.shape[1] for matrix in matrices)
+        if span_bp < longest:
+            raise UserError(
+                f"features.span_bp is {span_bp}; expected at least {longest} bp, the longest motif"
+            )
+        self.width = len(matrices)
+        self.min_bp = longest
+        self.span_bp = span_bp
+        self.register_buffer("rows", torch.eye(5, 4), persistent=False)
+        self.group_widths: list[int] = []
+        order: list[int] = []
+        consensus: list[Tensor] = []
+        least = 0
+        for width in (*GROUP_WIDTHS, longest):
+            members = [index for index, matrix in enumerate(matrices) if least < matrix.shape[1] <= width]
+            least = width
+            if not members:
+                continue
+            kernels = torch.zeros(2, len(members), width, 4)
+            for place, index in enumerate(members):
+                # Counted from the worst base of each column: an N then counts as that.
+                matrix = torch.from_numpy(matrices[index] - matrices[index].min(axis=0)).float()
+                kernels[0, place, : matrix.shape[1]] = matrix.T
+                kernels[1, place, : matrix.shape[1]] = matrix.flip(0, 1).T  # the other strand's sites
+            consensus.append(kernels[0].amax(dim=2).sum(dim=1))
+            flat = kernels.flatten(2).flatten(0, 1) * ODDS_POWER
+            self.register_buffer(f"kernels_{len(self.group_widths)}", flat.T.contiguous(), persistent=False)
+            self.group_widths.append(width)
+            order += members
+        place_of = torch.empty(self.width, dtype=torch.int64)
+        place_of[torch.tensor(order)] = torch.arange(self.width)
+        self.register_buffer("place_of", place_of, persistent=False)
+        self.register_buffer("consensus", torch.cat(consensus) * ODDS_POWER, persistent=False)
+
+    @torch.no_grad()
+    def forward(self, codes: Tensor) -> Tensor:
+        length = codes.shape[-1]
+        if length < self.min_bp:
+            raise UserError(f"a sequence of {length} bp is shorter than the longest motif, {self.min_bp} bp")
+        span = min(self.span_bp, length)
+        start = (length - span) // 2
+        middle = codes[:, start : start + span]
+        parts = [self._occupancy(part) for part in middle.split(WINDOWS_AT_ONCE)]
+        return torch.cat(parts)[:, self.get_buffer("place_of")]
+
+    def _occupancy(self, codes: Tensor) -> Tensor:
+        # bfloat16 halves the time where the processor has it.
+        number = torch.bfloat16 if _fast_bfloat16(codes.device) else torch.float32
+        rows = self.get_buffer("rows").to(number)
+        longest = self.group_widths[-1]
+        # Sites that would reach past the end have Ns there, which makes them poor ones.
+        bases = nn.functional.pad(codes, (0, longest - 1), value=N_CODE)
+        columns = nn.functional.embedding(bases.int(), rows)
+        found = []
+        for index, width in enumerate(self.group_widths):
+            kernels = self.get_buffer(f"kernels_{index}").to(number)
+            stretches = (
+                columns[:, : codes.shape[1] + width - 1].unfold(1, width, 1).transpose(2, 3).flatten(2)
+            )
+            scores = stretches @ kernels
+            best = scores.unflatten(2, (2, -1)).amax(dim=2).float()
+            found.append(best.exp_().sum(dim=1).log())  # at least log(positions): no score is below 0
+        return torch.cat(found, dim=1) - self.get_buffer("consensus")
+
+
+def _fast_bfloat16(device: torch.device) -> bool:
+    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -1,0 +1,132 @@
+"""Motif occupancy against a plain loop, and its way to the head."""
+
+import numpy as np
+import pytest
+import torch
+
+from genome_lm import motifs
+from genome_lm.choices import NormKind, StrandEncoding
+from genome_lm.dna import N_CODE, encode, reverse_complement
+from genome_lm.encoders.recurrent import RecurrentEncoder
+from genome_lm.errors import UserError
+from genome_lm.heads import MultitaskHead, Pooling
+from genome_lm.network import Network
+from genome_lm.tokenizers import OneHotTokenizer
+from genome_lm.window_features import MotifOccupancy
+
+
+@pytest.fixture(scope="module")
+def occupancy():
+    return MotifOccupancy(span_bp=60)
+
+
+def naive(codes: np.ndarray, span: int) -> np.ndarray:
+    """log sum over positions of exp(0.72 (score - best score)), better strand, an N as the worst base."""
+    start = (len(codes) - span) // 2
+    middle = codes[start : start + span].tolist()
+    found = []
+    for matrix in motifs.read_motifs().log_odds():
+        width, total = matrix.shape[1], 0.0
+        other = matrix[::-1, ::-1]
+        for position in range(span):
+            scores = []
+            for oriented in (matrix, other):
+                score = 0.0
+                for column in range(width):
+                    place = position + column
+                    letter = middle[place] if place < span else N_CODE
+                    score += oriented[:, column].min() if letter == N_CODE else oriented[letter, column]
+                scores.append(score)
+            total += np.exp(0.72 * (max(scores) - matrix.max(axis=0).sum()))
+        found.append(np.log(max(total, 1e-30)))
+    return np.array(found)
+
+
+def test_the_shipped_matrices_are_jaspars():
+    pyjaspar = pytest.importorskip("pyjaspar")
+    shipped = motifs.read_motifs()
+    database = pyjaspar.jaspardb(release=motifs.RELEASE)
+    try:
+        theirs = {m.matrix_id: m for m in database.fetch_motifs(collection="CORE", tax_group=["vertebrates"])}
+    finally:
+        database.conn.close()
+    assert list(shipped.id) == sorted(theirs)
+    for name, counts in zip(shipped.id, shipped.counts, strict=True):
+        expected = np.array([theirs[name].counts[base] for base in "ACGT"])
+        np.testing.assert_allclose(counts, expected, atol=0.5)
+
+
+def test_rebuilding_gives_the_shipped_file(tmp_path):
+    pytest.importorskip("pyjaspar")
+    assert motifs.main([str(tmp_path / "again.npz")]) == 0
+    assert (tmp_path / "again.npz").read_bytes() == motifs.motifs_path().read_bytes()
+
+
+def test_log_odds_by_hand():
+    made = motifs.Motifs(("x",), ("x",), (np.array([[9], [0], [0], [0]], dtype=np.int32),))
+    (scores,) = made.log_odds()
+    np.testing.assert_allclose(
+        scores[:, 0], np.log(np.array([9.5, 0.5, 0.5, 0.5]) / 11 / [0.3, 0.2, 0.2, 0.3])
+    )
+
+
+def test_occupancy_is_that_of_a_plain_loop(occupancy):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 4, size=(2, 80)).astype(np.uint8)
+    codes[1, 30:35] = N_CODE
+    found = occupancy(torch.from_numpy(codes)).double().numpy()
+    expected = np.stack([naive(row, 60) for row in codes])
+    # Scores are rounded to bfloat16 where the processor has it.
+    np.testing.assert_allclose(found, expected, atol=0.3)
+    assert np.abs(found - expected).mean() < 0.05
+
+
+def test_a_planted_consensus_is_found_on_either_strand_and_in_the_middle_alone(occupancy):
+    known = motifs.read_motifs()
+    ctcf = known.name.index("CTCF")
+    consensus = known.log_odds()[ctcf].argmax(axis=0).astype(np.uint8)
+    rng = np.random.default_rng(1)
+    background = rng.integers(0, 4, size=(1, 140)).astype(np.uint8)
+
+    def planted(site: np.ndarray, start: int) -> float:
+        codes = background.copy()
+        codes[0, start : start + len(site)] = site
+        return float(occupancy(torch.from_numpy(codes))[0, ctcf])
+
+    assert planted(consensus, 60) == pytest.approx(0, abs=0.1)  # the sum is the one site of full weight
+    assert planted(reverse_complement(consensus), 60) == pytest.approx(0, abs=0.1)
+    assert planted(consensus, 5) < -3
+
+
+def test_windows_of_n_and_batches(occupancy):
+    codes = torch.full((1, 100), N_CODE, dtype=torch.uint8)
+    alone = occupancy(codes)
+    assert torch.isfinite(alone).all()
+    batch = torch.cat([codes, torch.randint(0, 4, (20, 100), dtype=torch.uint8), codes])
+    assert torch.equal(occupancy(batch)[[0, -1]], alone.expand(2, -1))
+
+
+@pytest.mark.parametrize("strands", list(StrandEncoding))
+def test_the_head_reads_them_beside_the_pooled_states(strands, occupancy):
+    torch.manual_seed(0)
+    tokenizer = OneHotTokenizer()
+    encoder = RecurrentEncoder(4, hidden_size=3, num_layers=1)
+    pooling = Pooling(["mean"], encoder.width)
+    head = MultitaskHead(pooling.width + occupancy.width, torch.full((2,), 0.1), norm=NormKind.batch)
+    parts = (tokenizer, encoder, pooling, head)
+    network = Network(*parts, strand_encoding=strands, window_features=occupancy).eval()
+    codes = torch.from_numpy(encode("ACGTTGCA" * 12)[None].copy())
+    with torch.no_grad():
+        before = network(codes)
+        head.linear.weight[:, pooling.width :] = 0
+        assert not torch.allclose(network(codes), before)
+    # Nothing of it is learned or saved.
+    assert not list(occupancy.parameters())
+    assert not occupancy.state_dict()
+
+
+def test_too_short(occupancy):
+    with pytest.raises(UserError, match="shorter than the longest motif, 33 bp"):
+        occupancy(torch.zeros(1, 20, dtype=torch.uint8))
+    with pytest.raises(UserError, match=r"features\.span_bp is 10; expected at least 33"):
+        MotifOccupancy(10)
