@@ -14,7 +14,7 @@ from torch import nn
 
 from genome_lm.build import network_from, network_with_weights
 from genome_lm.checkpoint import Description, read_checkpoint
-from genome_lm.choices import StrandEncoding
+from genome_lm.choices import PoolingKind, StrandEncoding
 from genome_lm.dna import reverse_complement as reverse_complement_array
 from genome_lm.encoders.base import Encoder
 from genome_lm.evaluation.predict import predict_codes
@@ -29,7 +29,8 @@ TOKENIZERS = {
     "bags": {"_target_": "genome_lm.tokenizers.KmerTokenizer", "k": 4, "words_per_token": 7, "width": 8},
 }
 HEAD = {
-    "pooling": ["last", "mean", "max", "attention"],
+    "pooling": [kind.value for kind in PoolingKind],
+    "centre": 0.5,
     "norm": "batch",
     "kind": "one_logit",
     "dropout": 0.4,
