@@ -178,11 +178,12 @@ class KmerTokenizer(Tokenizer):
         table.copy_(torch.where(counts > 0, sums / counts.clamp(min=1), table))
         found = int((counts > 0).sum())
         logger.info(
-            "words   %s of %s %d-mers start from %s; the others and the unknown word start at random",
+            "words   %s of %s %d-mers start from %s, %s and the unknown word at random",
             f"{found:,}",
             f"{self.unknown:,}",
             self.k,
             self.embedding_file,
+            f"{self.unknown - found:,}",
         )
 
     def words(self, codes: Tensor) -> Tensor:

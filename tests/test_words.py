@@ -127,7 +127,7 @@ def test_words_of_the_file_start_from_it_and_others_at_random(tmp_path, caplog):
     assert after[15].tolist() == [7, 8, 9]
     others = [word for word in range(18) if word not in (1, 11, 15)]
     assert torch.equal(before[others], after[others])
-    assert "3 of 16 2-mers start from" in caplog.text
+    assert f"3 of 16 2-mers start from {path}, 13 and the unknown word at random" in caplog.text
 
 
 def test_canonical_words_start_from_the_mean_of_both_strands(tmp_path, caplog):
