@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from genome_lm.checkpoint import Checkpoint, Description
-from genome_lm.choices import NormKind, StrandEncoding
+from genome_lm.choices import NormKind, StrandEncoding, TaskWeighting
 from genome_lm.config import DataConfig, OptimizerConfig
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.datamodule import GenomeDataModule
@@ -181,12 +181,14 @@ def module_from(
     optimizer: OptimizerConfig,
     allowed_packages: Sequence[str],
     prior_rate: Sequence[float] | np.ndarray | None = None,
+    weighting: TaskWeighting = TaskWeighting.uniform,
 ) -> MultitaskModule:
     """A module with fresh weights, ready to train.
 
     Args:
         prior_rate: rates of the constant prediction that stands beside the network's perplexity; None for
             those at which the network starts, the rates of the windows trained on.
+        weighting: of the tasks in the training loss.
     """
     rate = description.positive_rate if prior_rate is None else prior_rate
     return MultitaskModule(
@@ -195,6 +197,7 @@ def module_from(
         optimizer_from(optimizer),
         average_strands=description.average_strands,
         description=description.as_dict(),
+        weighting=weighting,
     )
 
 

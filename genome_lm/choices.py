@@ -34,6 +34,22 @@ class PoolingKind(StrEnum):
     attention = "attention"
 
 
+class TaskWeighting(StrEnum):
+    """How much each task counts in the training loss; scores and logged perplexities are never weighted.
+
+    Positives are not weighted against negatives: that would move the probabilities away from the rates.
+    """
+
+    uniform = "uniform"
+    """All alike, as in the perplexity: frequent tasks, of larger cross-entropy, have most of the gradient."""
+
+    root_inverse_entropy = "root_inverse_entropy"
+    """By the inverse square root of the cross-entropy of the task's prior."""
+
+    inverse_entropy = "inverse_entropy"
+    """By the inverse of that: a share of what the prior leaves unexplained counts the same in every task."""
+
+
 class NormKind(StrEnum):
     """Normalisation of the pooled vector before the head."""
 

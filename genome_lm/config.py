@@ -23,6 +23,7 @@ from genome_lm.choices import (
     StrandEncoding,
     TableLayout,
     TaskKind,
+    TaskWeighting,
 )
 
 
@@ -161,6 +162,7 @@ class TaskConfig:
     """What is trained: labels, or (all further keys) the sequence itself."""
 
     name: TaskKind = MISSING
+    weighting: TaskWeighting = TaskWeighting.uniform  # of the labels' tasks in the training loss
     fasta: str | None = None  # null: the stored bases of the dataset
     regions: HeldOutConfig = field(default_factory=HeldOutConfig)
     markov_order: int = 10  # the longest context of the Markov chains, bp

@@ -7,10 +7,13 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from genome_lm.choices import TaskWeighting
 from genome_lm.dataset.datamodule import Batch
 from genome_lm.metrics import MeanCrossEntropy, TaskHistograms, prior_logits
 from genome_lm.network import Network, average_strands
 from genome_lm.optimizer import OptimizerSettings
+
+LEAST_RATE = 0.01
 
 
 class MultitaskModule(L.LightningModule):
@@ -28,8 +31,11 @@ class MultitaskModule(L.LightningModule):
         positive_rate: float64 [n_tasks], training rate of positives.
         optimizer: how the weights are changed.
         average_strands: whether evaluation averages the logits of both strands.
+        weighting: how much each task counts in the training loss.
         description: plain dict that makes the checkpoint self-describing; saved under the key "genome_lm".
     """
+
+    weights: Tensor | None
 
     def __init__(
         self,
@@ -39,6 +45,7 @@ class MultitaskModule(L.LightningModule):
         *,
         average_strands: bool,
         description: dict[str, Any],
+        weighting: TaskWeighting = TaskWeighting.uniform,
     ) -> None:
         super().__init__()
         self.network = network
@@ -47,6 +54,10 @@ class MultitaskModule(L.LightningModule):
         self.description = description
         prior = torch.as_tensor(prior_logits(positive_rate.double().cpu().numpy()), dtype=torch.float32)
         self.register_buffer("prior", prior, persistent=False)
+        weights = task_weights(positive_rate, weighting)
+        self.register_buffer(
+            "weights", None if weighting is TaskWeighting.uniform else weights, persistent=False
+        )
         self.train_loss = MeanCrossEntropy()
         self.valid_loss = MeanCrossEntropy()
         self.valid_prior_loss = MeanCrossEntropy()
@@ -62,7 +73,11 @@ class MultitaskModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits = self(batch.codes)
         self.train_loss.update(logits, batch.labels)
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, batch.labels.to(logits.dtype))
+        loss = nn.functional.binary_cross_entropy_with_logits(
+            logits,
+            batch.labels.to(logits.dtype),
+            self.weights,  # of shape [n_tasks]: the same in each example
+        )
         self.log("train/loss", loss, batch_size=len(batch.codes))
         return loss
 
@@ -97,3 +112,22 @@ class MultitaskModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["genome_lm"] = self.description
+
+
+def task_weights(positive_rate: Tensor, weighting: TaskWeighting) -> Tensor:
+    """Weight of each task in the training loss, float32 [n_tasks], of mean 1.
+
+    Args:
+        positive_rate: float64 [n_tasks]. Rates below 1% or above 99% count as these: the entropy of the
+            rarest tasks is next to nothing and its inverse would drown the others.
+        weighting: the rule.
+    """
+    rate = positive_rate.double().clamp(LEAST_RATE, 1 - LEAST_RATE)
+    entropy = -(rate * rate.log() + (1 - rate) * (1 - rate).log())
+    power = {
+        TaskWeighting.uniform: 0.0,
+        TaskWeighting.root_inverse_entropy: -0.5,
+        TaskWeighting.inverse_entropy: -1.0,
+    }[weighting]
+    weights = entropy**power
+    return (weights / weights.mean()).float()

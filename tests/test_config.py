@@ -85,6 +85,7 @@ def test_poster_is_the_set_up_of_the_report(embedded):
     assert description.task_set == "560 of 560 tasks"
     assert description.head == {
         "pooling": ["last"],
+        "centre": 0.5,
         "norm": "none",
         "kind": "two_way_softmax",
         "dropout": 0.05,

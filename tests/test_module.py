@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_comparison import small_dataset
 
-from genome_lm.choices import OptimizerKind, ScheduleKind
+from genome_lm.choices import OptimizerKind, ScheduleKind, TaskWeighting
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.datamodule import Batch, GenomeDataModule
 from genome_lm.dna import reverse_complement as reverse_complement_array
@@ -28,7 +28,7 @@ from genome_lm.metrics import (
     expected_calibration_error,
     prior_logits,
 )
-from genome_lm.module import MultitaskModule
+from genome_lm.module import MultitaskModule, task_weights
 from genome_lm.network import Network, reverse_complement
 from genome_lm.optimizer import OptimizerSettings
 from genome_lm.tokenizers import KmerTokenizer, OneHotTokenizer, Tokenizer
@@ -37,7 +37,14 @@ TASKS = np.array([0, 3, 5, 17])
 
 
 def module_for(
-    rates, *, strands=False, tokenizer: Tokenizer | None = None, dropout=0.0, hidden=4, **optimizer
+    rates,
+    *,
+    strands=False,
+    tokenizer: Tokenizer | None = None,
+    dropout=0.0,
+    hidden=4,
+    weighting=TaskWeighting.uniform,
+    **optimizer,
 ) -> MultitaskModule:
     torch.manual_seed(0)
     tokenizer = tokenizer or KmerTokenizer(k=3, stride=3, width=4)
@@ -50,6 +57,7 @@ def module_for(
         OptimizerSettings(**optimizer),
         average_strands=strands,
         description={},
+        weighting=weighting,
     )
 
 
@@ -78,14 +86,16 @@ quiet = pytest.mark.filterwarnings(
 )
 
 
-def test_the_loss_is_the_mean_cross_entropy_by_hand(monkeypatch):
-    module = module_for([0.1, 0.5, 0.3])
+@pytest.mark.parametrize("weighting", list(TaskWeighting))
+def test_the_loss_is_the_mean_cross_entropy_by_hand(monkeypatch, weighting):
+    module = module_for([0.1, 0.5, 0.3], weighting=weighting)
     monkeypatch.setattr(module, "log", lambda *_, **__: None)
     codes = torch.randint(0, 5, (4, 12), dtype=torch.uint8)
     labels = torch.tensor([[0, 1, 1], [1, 0, 0], [0, 0, 1], [1, 1, 1]], dtype=torch.uint8)
     loss = module.training_step(Batch(codes, labels, torch.arange(4)), 0)
     p = torch.sigmoid(module(codes).double())
-    by_hand = -torch.where(labels.bool(), p.log(), (1 - p).log()).mean()
+    weights = task_weights(torch.tensor([0.1, 0.5, 0.3]), weighting)
+    by_hand = -(torch.where(labels.bool(), p.log(), (1 - p).log()) * weights).mean()
     assert loss.item() == pytest.approx(by_hand.item(), rel=1e-6)
     assert loss.requires_grad
 
@@ -333,3 +343,13 @@ def test_it_learns_a_planted_motif():
         < 1.6
         < trainer.callback_metrics["valid/prior_perplexity"]
     )
+
+
+def test_task_weights_by_hand():
+    rate = torch.tensor([0.5, 0.1, 0.01, 0.0])
+    entropy = torch.tensor([0.6931472, 0.3250830, 0.0560015, 0.0560015])  # the last counts as 1%
+    for weighting, power in (("uniform", 0), ("root_inverse_entropy", -0.5), ("inverse_entropy", -1)):
+        expected = entropy**power / (entropy**power).mean()
+        torch.testing.assert_close(
+            task_weights(rate, TaskWeighting(weighting)), expected, rtol=1e-5, atol=1e-6
+        )

@@ -70,7 +70,11 @@ def _train_multitask(session: Session) -> TrainResult:
     description = describe(config, dataset, tasks)
     datamodule = datamodule_from(dataset, tasks, config.data, config.seed)
     module = module_from(
-        description, config.optimizer, config.allowed_packages, dataset.positive_rate("train")[tasks]
+        description,
+        config.optimizer,
+        config.allowed_packages,
+        dataset.positive_rate("train")[tasks],
+        config.task.weighting,
     )
     parameters = sum(parameter.numel() for parameter in module.parameters())
     if config.ckpt_path is not None:
