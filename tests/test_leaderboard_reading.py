@@ -231,6 +231,15 @@ def test_what_a_setting_did_before_it_existed(tmp_path):
     assert "is of other weights" in left_out.reason
 
 
+def test_a_setting_that_came_later_counts_as_its_default_within_its_section(tmp_path):
+    """Neither a fraction of 1 nor a start from fresh weights makes another configuration, a half does."""
+    write_run(tmp_path / "old", seed=0)
+    later = {"data.train_fraction": 1.0, "task": {"name": "multitask"}, "model.init_from": None}
+    write_run(tmp_path / "new", seed=1, config=later)
+    write_run(tmp_path / "half", seed=2, config=later | {"data.train_fraction": 0.5})
+    assert [sorted(group.runs) for group in read_leaderboard([tmp_path]).seeds] == [["new", "old"]]
+
+
 def test_other_datasets_and_tasks_are_refused_with_both_runs_and_the_remedy(tmp_path):
     first = [write_run(tmp_path / name) for name in ("a", "b")]
     other_data = write_run(tmp_path / "c", training={"dataset_checksum": "sha256:2"})

@@ -13,9 +13,11 @@ import torch
 
 from genome_lm.allocator import keep_freed_memory
 from genome_lm.build import network_with_weights
+from genome_lm.checkpoint import Description
 from genome_lm.choices import Protocol
 from genome_lm.commands.checkpoints import Member, checkpoint_paths, output_folder, read_members
 from genome_lm.commands.device import device_from
+from genome_lm.commands.evaluate_language import evaluate_language
 from genome_lm.commands.rivals import BEST_BASELINE, fit_baselines
 from genome_lm.commands.scope import dataset_to_score, tasks_to_score, trained_tasks
 from genome_lm.commands.settings import check_evaluation
@@ -38,6 +40,7 @@ from genome_lm.evaluation.report import write_evaluation
 from genome_lm.evaluation.summary import CheckpointFile, Details
 from genome_lm.evaluation.task_sets import TaskSets, task_sets
 from genome_lm.evaluation.uncertainty import BootstrapSettings, Uncertainty, estimate_uncertainty
+from genome_lm.language.checkpoint import is_language_model
 from genome_lm.report.page import write_report
 from genome_lm.runs import run_folder
 from genome_lm.tracking.evaluation import log_evaluation
@@ -53,6 +56,7 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
         command: the command line that repeats this, but for a checkpoint that was found by its date.
 
     Of several checkpoints each is scored, and the model is their ensemble or the best of them on validation.
+    That of a language model is scored on its own, by `evaluate_language`.
 
     Writes `predictions/{model,baseline,prior}.h5` (and `baseline_best_context.h5` where that context is
     another one, and `member_*.h5` of several checkpoints) and `evaluation/` (tasks.tsv, summary.json,
@@ -66,6 +70,8 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
     if config.evaluate.threads is not None:
         torch.set_num_threads(config.evaluate.threads)
     paths = checkpoint_paths(config.ckpt_path, Path(config.runs_dir))
+    if len(paths) == 1 and is_language_model(paths[0]):
+        return evaluate_language(config, paths[0], _repeatable(config, command, paths[0]))
     members = read_members(paths, config.evaluate.average_strands)
     checkpoint, description = members[0].checkpoint.path, members[0].checkpoint.description
     dataset = dataset_to_score(config, description, checkpoint)
@@ -118,9 +124,7 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
     comparison = compare(aligned, task_set, protocol)
     sets = task_sets(comparison)
     details = Details(
-        command=command
-        if config.ckpt_path is not None
-        else f"{command} ckpt_path={shlex.quote(str(checkpoint))}",
+        command=_repeatable(config, command, checkpoint),
         baseline=baselines.account,
         uncertainty=_uncertainty(config.bootstrap, aligned, comparison, sets),
         calibration={split: calibration(aligned, split, sets) for split in SCORED_SPLITS},
@@ -148,6 +152,19 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
         log_evaluation(run_dir, evaluation)
     logger.info("%s", page)
     return summary.test.overall.perplexity[MODEL]
+
+
+def _repeatable(config: EvaluateConfig, command: str, checkpoint: Path) -> str:
+    """The command with its checkpoint, also where that was found by its date."""
+    if config.ckpt_path is not None:
+        return command
+    return f"{command} ckpt_path={shlex.quote(str(checkpoint))}"
+
+
+def _part_of_the_labels(description: Description) -> str:
+    """What is to be known of a network that saw a part of what its rivals saw; nothing of others."""
+    share = description.dataset.get("train_fraction", 1.0)
+    return "" if share == 1 else f", trained on {share:.3g} of the training windows (its rivals on all)"
 
 
 def _member_files(folder: Path, n_members: int) -> list[Path]:
@@ -185,7 +202,8 @@ def _predict(
         predictions = Predictions(
             name=MODEL,
             description=f"{description.model_name}, {description.context_bp} bp"
-            + (", both strands averaged" if strands else ""),
+            + (", both strands averaged" if strands else "")
+            + _part_of_the_labels(description),
             logits=logits,
             window=windows,
             split=dataset.split[windows],

@@ -23,6 +23,15 @@ SINCE_THEN = {
     "stem": {"_target_": "genome_lm.stems.NoStem"},
     "strand_encoding": "single",
     "window_features": {"_target_": "genome_lm.window_features.NoFeatures"},
+    "data": {"train_fraction": 1.0},
+    "model": {"init_from": None},
+    "task": {
+        "name": "multitask",
+        "weighting": "uniform",
+        "fasta": None,
+        "regions": {"valid": None, "test": None, "buffer_bp": 1000},
+        "markov_order": 10,
+    },
 }
 
 
@@ -66,7 +75,7 @@ def read_configuration(run_dir: Path) -> Configuration:
         raise Damaged(f"{CONFIG_FILE}: data.min_positive_rate is no number")
     ids, groups = fields.items("data.tasks.ids"), fields.items("data.tasks.groups")
     limit = fields.number_if_there("trainer.limit_val_batches", 1)
-    content = SINCE_THEN | content
+    content = _completed(content, SINCE_THEN)
     strands = content["strand_encoding"] == "shared" or content.get("average_strands")
     return Configuration(
         likeness=_canonical(_without_incidentals(content)),
@@ -76,6 +85,16 @@ def read_configuration(run_dir: Path) -> Configuration:
         limit_val_batches=None if limit is None else int(limit),
         average_strands=strands if isinstance(strands, bool) else None,
     )
+
+
+def _completed(content: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """`content` with what it lacks of `defaults`, in every section that is one of keys and values."""
+    completed = {**defaults, **content}
+    for name, inner in defaults.items():
+        # A part that is named by its class has the arguments of that class, and no others.
+        if isinstance(inner, Mapping) and isinstance(content.get(name), Mapping) and "_target_" not in inner:
+            completed[name] = _completed(content[name], inner)
+    return completed
 
 
 def _without_incidentals(content: Mapping[str, Any], section: str = "") -> dict[str, Any]:
