@@ -225,3 +225,16 @@ def one_task(description: Description) -> Description:
     """The same network with one output."""
     columns = {name: values[:1] for name, values in description.tasks.items()}
     return replace(description, tasks=columns, positive_rate=[0.5])
+
+
+CHECKS = [
+    shapes,
+    independence,
+    gradients,
+    mixed_precision,
+    unknown_bases,
+    both_strands,
+    lengths,
+    learns_a_motif,
+]
+"""All but `checkpoint`, which needs a folder."""

@@ -12,17 +12,6 @@ from genome_lm.checkpoint import Description
 from genome_lm.encoders.base import Encoder
 from genome_lm.errors import UserError
 
-CHECKS = [
-    model_checks.shapes,
-    model_checks.independence,
-    model_checks.gradients,
-    model_checks.mixed_precision,
-    model_checks.unknown_bases,
-    model_checks.both_strands,
-    model_checks.lengths,
-    model_checks.learns_a_motif,
-]
-
 
 @pytest.fixture(params=MODELS, scope="module")
 def description(request) -> Description:
@@ -35,7 +24,7 @@ def description(request) -> Description:
         raise
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", model_checks.CHECKS, ids=lambda check: check.__name__)
 def test_model(description, check):
     check(description, ["genome_lm"])
 
