@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
 from genome_lm.checkpoint import Checkpoint, Description
 from genome_lm.choices import NormKind, StrandEncoding, TaskWeighting
-from genome_lm.config import DataConfig, OptimizerConfig
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.datamodule import GenomeDataModule
 from genome_lm.dataset.fraction import training_windows
@@ -25,13 +24,16 @@ from genome_lm.stems import Stem
 from genome_lm.tokenizers import Tokenizer
 from genome_lm.window_features import WindowFeatures
 
+if TYPE_CHECKING:  # for their names: a network can be built where OmegaConf is not installed
+    from genome_lm.config import DataConfig, OptimizerConfig
+
 
 def dataset_from(path: str | None) -> Dataset:
     """Open the dataset at `path`, or the embedded one when there is none."""
     return open_dataset(Path(path) if path else embedded_dataset_path())
 
 
-def datamodule_from(dataset: Dataset, tasks: Any, config: DataConfig, seed: int) -> GenomeDataModule:
+def datamodule_from(dataset: Dataset, tasks: Any, config: "DataConfig", seed: int) -> GenomeDataModule:
     """Batches as `conf/data` describes them."""
     return GenomeDataModule(
         dataset,
@@ -178,7 +180,7 @@ def network_with_weights(checkpoint: Checkpoint, allowed_packages: Sequence[str]
 
 def module_from(
     description: Description,
-    optimizer: OptimizerConfig,
+    optimizer: "OptimizerConfig",
     allowed_packages: Sequence[str],
     prior_rate: Sequence[float] | np.ndarray | None = None,
     weighting: TaskWeighting = TaskWeighting.uniform,
@@ -201,7 +203,7 @@ def module_from(
     )
 
 
-def optimizer_from(config: OptimizerConfig) -> OptimizerSettings:
+def optimizer_from(config: "OptimizerConfig") -> OptimizerSettings:
     """How the weights are changed, as `conf/optimizer` describes it.
 
     Raises:
