@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -10,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import fields
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -29,6 +31,7 @@ from genome_lm.config_files import config_dir
 from genome_lm.errors import UserError
 from genome_lm.leaderboard.training import ERROR_FILE
 from genome_lm.sweep import SweepTable
+from genome_lm.tuning.config import TuneConfig
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ How much of many chromatin experiments does the DNA sequence alone explain?
 
 commands
   train      train a model on the embedded dataset or your own
+  tune       search hyper-parameters, by validation alone
   evaluate   score a checkpoint per task against the k-mer logistic regression
   compare    rank runs by validation, with the test figures of the best one
   prepare    make a dataset file from a FASTA and peak files
@@ -50,10 +54,13 @@ commands
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The `genome-lm` command: dispatches to the commands in `_JOBS`, and to `compare`."""
+    """The `genome-lm` command: dispatches to the commands in `_JOBS`, to `tune` and to `compare`."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments and arguments[0] == "compare":
         _compare(arguments[1:])
+        return
+    if arguments and arguments[0] == "tune":
+        _tune(arguments[1:])
         return
     if arguments and arguments[0] in _JOBS:
         _run(arguments[0], arguments[1:])
@@ -62,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="genome-lm", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"genome-lm {__version__}")
-    parser.add_argument("command", choices=[*_JOBS, "compare"], help=argparse.SUPPRESS)
+    parser.add_argument("command", choices=[*_JOBS, "tune", "compare"], help=argparse.SUPPRESS)
     parser.parse_args(arguments or ["--help"])
 
 
@@ -116,7 +123,33 @@ def _compare(arguments: Sequence[str]) -> None:
         job(arguments, lambda overrides: _run("evaluate", overrides))
 
 
-_JOBS: dict[str, Callable[[DictConfig, Path], float | None]] = {
+def _tune(arguments: Sequence[str]) -> None:
+    """Search hyper-parameters: what is no setting of the study is one of the trainings."""
+    own = {each.name for each in fields(TuneConfig)}
+    passed_on = [each for each in arguments if _key_of(each) not in (None, "hydra", *own)]
+
+    def job(config: DictConfig, run_dir: Path) -> None:
+        try:
+            from genome_lm.commands.tune import tune
+        except ModuleNotFoundError as error:
+            if error.name != "optuna":
+                raise
+            raise UserError("tune needs the optuna package; pip install 'genome-lm[tune]'") from error
+        tune(OmegaConf.to_object(config), passed_on, _config_dirs(), sys.stderr.isatty())  # type: ignore[arg-type]
+
+    _run("tune", [each for each in arguments if each not in passed_on], job)
+
+
+def _key_of(argument: str) -> str | None:
+    """First part of the key of an override, such as "optimizer"; None of a flag or its value."""
+    if argument.startswith("-") or not (argument.startswith("~") or "=" in argument):
+        return None
+    return re.split(r"[.=/@]", argument.lstrip("+~"), maxsplit=1)[0]
+
+
+Job = Callable[[DictConfig, Path], float | None]
+
+_JOBS: dict[str, Job] = {
     "train": _train,
     "evaluate": _evaluate,
     "prepare": _prepare,
@@ -124,12 +157,14 @@ _JOBS: dict[str, Callable[[DictConfig, Path], float | None]] = {
 }
 
 
-def _run(command: str, arguments: Sequence[str]) -> None:
+def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None:
     """Compose the configuration of `command`, run it, and turn bad input into one line and exit code 2."""
+    job = job or _JOBS[command]
     if command != "train" and {"-m", "--multirun"} & set(arguments):
         _leave(f"{command} runs one job at a time; -m sweeps are for train")
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
+    store.store(name="tune_schema", node=TuneConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="prepare_schema", node=PrepareConfig)
     store.store(name="predict_schema", node=PredictConfig)
@@ -144,11 +179,11 @@ def _run(command: str, arguments: Sequence[str]) -> None:
 
     def task(config: DictConfig) -> float | None:
         sys.argv = command_line  # Lightning starts further ranks by it
-        return _job(command, config, failures)
+        return _job(command, job, config, failures)
 
     SweepTable.failed = 0
     # Lightning has a handler of its own while it trains.
-    ending = nullcontext() if command == "train" else _termination_in_order()
+    ending = nullcontext() if command in ("train", "tune") else _termination_in_order()
     with _mistakes_in_one_line(), ending:
         try:
             hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)(task)()
@@ -198,7 +233,7 @@ def _leave(message: str) -> None:
     sys.exit(USER_ERROR)
 
 
-def _job(command: str, config: DictConfig, failures: list[UserError]) -> float | None:
+def _job(command: str, job: Job, config: DictConfig, failures: list[UserError]) -> float | None:
     """Run one job; in a sweep a failure is noted in the job's folder and the sweep goes on."""
     hydra_config = HydraConfig.get()
     run_dir = Path(hydra_config.runtime.output_dir)
@@ -210,7 +245,7 @@ def _job(command: str, config: DictConfig, failures: list[UserError]) -> float |
         try:
             OmegaConf.resolve(config)
             refuse_added_keys(config)
-            return _JOBS[command](config, run_dir)
+            return job(config, run_dir)
         except OmegaConfBaseException as error:
             raise UserError(explain(error, command, ())) from error
     except UserError as error:
@@ -231,9 +266,13 @@ def _repeating(command: str) -> str:
     from genome_lm.provenance import command_line
 
     hydra_config = HydraConfig.get()
-    sources = hydra_config.runtime.config_sources
-    added = [source.path for source in sources if source.provider == "command-line"]
-    return command_line(command, hydra_config.overrides.task, added, hydra_config.job.config_name)
+    return command_line(command, hydra_config.overrides.task, _config_dirs(), hydra_config.job.config_name)
+
+
+def _config_dirs() -> list[str]:
+    """Folders given with --config-dir."""
+    sources = HydraConfig.get().runtime.config_sources
+    return [source.path for source in sources if source.provider == "command-line"]
 
 
 def _remove_if_unused(run_dir: Path) -> None:
