@@ -75,7 +75,7 @@ ARROWS: dict[str, set[str]] = {
     "commands": {
         "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks", "checkpoint",
         "choices", "commands", "config", "dataset", "errors", "evaluation", "language", "loggers", "module",
-        "naming", "network", "prediction", "pretrained", "provenance", "report", "runs", "tracking",
+        "naming", "network", "prediction", "pretrained", "provenance", "report", "runs", "tables", "tracking",
     },
     "commands.tune": {
         "atomic", "build", "callbacks", "commands", "config", "errors", "leaderboard", "provenance", "tuning",
