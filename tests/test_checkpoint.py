@@ -56,6 +56,7 @@ def test_it_describes_itself(content, run, small, checkpoint):
         "genome_build": "hg19",
         "window_bp": 1000,
         "bin_bp": 200,
+        "train_fraction": 1.0,
     }
     assert (description.context_bp, description.model_name) == (60, "bigru")
     assert description.config == yaml.safe_load((run / "config.yaml").read_text())
