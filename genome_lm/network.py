@@ -55,15 +55,21 @@ class Network(nn.Module):
         self.window_features = NoFeatures() if window_features is None else window_features
         self.head = head
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """Logits, float [batch, n_tasks], of base codes, uint8 [batch, length_bp]."""
+    def forward(self, codes: Tensor, features: Tensor | None = None) -> Tensor:
+        """Logits, float [batch, n_tasks], of base codes, uint8 [batch, length_bp].
+
+        Args:
+            codes: base codes.
+            features: `window_features` of the codes where they are known already, such as those of the other
+                strand; None to compute them.
+        """
         if self.strand_encoding is StrandEncoding.shared:
             states, final = self._both_strands(codes)
         else:
             states, final = self._one_strand(codes)
         pooled = self.pooling(states, final)
         if self.window_features.width:
-            pooled = torch.cat([pooled, self._features(codes)], dim=1)
+            pooled = torch.cat([pooled, self.window_features(codes) if features is None else features], dim=1)
         logits: Tensor = self.head(pooled)
         return logits
 
@@ -77,12 +83,6 @@ class Network(nn.Module):
         forward, reverse = states.chunk(2)
         final_forward, final_reverse = final.chunk(2)
         return (forward + reverse.flip(1)) / 2, (final_forward + final_reverse) / 2
-
-    def _features(self, codes: Tensor) -> Tensor:
-        features: Tensor = self.window_features(codes)
-        if self.strand_encoding is StrandEncoding.shared:
-            features = (features + self.window_features(reverse_complement(codes))) / 2
-        return features
 
     def load_sources(self) -> None:
         """Start the parts that have other sources from them; for a training from fresh weights only.
@@ -121,8 +121,9 @@ def average_strands(network: Network, codes: Tensor) -> Tensor:
     Returns:
         float32 [batch, n_tasks].
     """
-    forward: Tensor = network(codes).float()
+    features = network.window_features(codes)
+    forward: Tensor = network(codes, features).float()
     if network.strand_encoding is StrandEncoding.shared:
         return forward
-    reverse: Tensor = network(reverse_complement(codes)).float()
+    reverse: Tensor = network(reverse_complement(codes), features).float()
     return (forward + reverse) / 2

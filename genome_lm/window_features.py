@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +17,8 @@ GROUP_WIDTHS = (8, 9, 10, 11, 12, 14, 16, 20)
 
 class WindowFeatures(nn.Module, ABC):
     """Interface of the features; the wide part of a wide and deep network (Cheng et al. 2016).
+
+    A sequence and its reverse complement have the same features.
 
     Attributes:
         width: features of a window; 0 for none.
@@ -72,23 +75,23 @@ class MotifOccupancy(WindowFeatures):
         self.width = len(matrices)
         self.min_bp = longest
         self.span_bp = span_bp
-        self.register_buffer("rows", torch.eye(5, 4), persistent=False)
+        self.register_buffer("rows", torch.eye(5), persistent=False)
         self.group_widths: list[int] = []
         order: list[int] = []
-        consensus: list[Tensor] = []
         least = 0
         for width in (*GROUP_WIDTHS, longest):
             members = [index for index, matrix in enumerate(matrices) if least < matrix.shape[1] <= width]
             least = width
             if not members:
                 continue
-            kernels = torch.zeros(2, len(members), width, 4)
+            kernels = torch.zeros(2, len(members), width, 5)
             for place, index in enumerate(members):
-                # Counted from the worst base of each column: an N then counts as that.
-                matrix = torch.from_numpy(matrices[index] - matrices[index].min(axis=0)).float()
-                kernels[0, place, : matrix.shape[1]] = matrix.T
-                kernels[1, place, : matrix.shape[1]] = matrix.flip(0, 1).T  # the other strand's sites
-            consensus.append(kernels[0].amax(dim=2).sum(dim=1))
+                # Counted from the consensus: the best sites have the least rounding. An N is the worst base.
+                matrix = matrices[index] - matrices[index].max(axis=0)
+                rated = torch.from_numpy(np.concatenate([matrix, matrix.min(axis=0, keepdims=True)])).float()
+                kernels[0, place, : matrix.shape[1]] = rated.T
+                rated[:4] = rated[:4].flip(0)
+                kernels[1, place, : matrix.shape[1]] = rated.flip(1).T  # the other strand's sites
             flat = kernels.flatten(2).flatten(0, 1) * ODDS_POWER
             self.register_buffer(f"kernels_{len(self.group_widths)}", flat.T.contiguous(), persistent=False)
             self.group_widths.append(width)
@@ -96,7 +99,6 @@ class MotifOccupancy(WindowFeatures):
         place_of = torch.empty(self.width, dtype=torch.int64)
         place_of[torch.tensor(order)] = torch.arange(self.width)
         self.register_buffer("place_of", place_of, persistent=False)
-        self.register_buffer("consensus", torch.cat(consensus) * ODDS_POWER, persistent=False)
 
     @torch.no_grad()
     def forward(self, codes: Tensor) -> Tensor:
@@ -114,19 +116,20 @@ class MotifOccupancy(WindowFeatures):
         number = torch.bfloat16 if _fast_bfloat16(codes.device) else torch.float32
         rows = self.get_buffer("rows").to(number)
         longest = self.group_widths[-1]
-        # Sites that would reach past the end have Ns there, which makes them poor ones.
-        bases = nn.functional.pad(codes, (0, longest - 1), value=N_CODE)
+        # Sites that reach past an end have Ns there, which makes them poor ones. At both ends, so that the
+        # reverse complement has the same sites.
+        bases = nn.functional.pad(codes, (longest - 1, longest - 1), value=N_CODE)
         columns = nn.functional.embedding(bases.int(), rows)
         found = []
         for index, width in enumerate(self.group_widths):
             kernels = self.get_buffer(f"kernels_{index}").to(number)
-            stretches = (
-                columns[:, : codes.shape[1] + width - 1].unfold(1, width, 1).transpose(2, 3).flatten(2)
-            )
+            beyond = longest - width
+            inside = columns[:, beyond : columns.shape[1] - beyond]
+            stretches = inside.unfold(1, width, 1).transpose(2, 3).flatten(2)
             scores = stretches @ kernels
             best = scores.unflatten(2, (2, -1)).amax(dim=2).float()
-            found.append(best.exp_().sum(dim=1).log())  # at least log(positions): no score is below 0
-        return torch.cat(found, dim=1) - self.get_buffer("consensus")
+            found.append(best.exp_().sum(dim=1).clamp(min=1e-30).log())
+        return torch.cat(found, dim=1)
 
 
 def _fast_bfloat16(device: torch.device) -> bool:

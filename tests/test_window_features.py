@@ -28,13 +28,13 @@ def naive(codes: np.ndarray, span: int) -> np.ndarray:
     for matrix in motifs.read_motifs().log_odds():
         width, total = matrix.shape[1], 0.0
         other = matrix[::-1, ::-1]
-        for position in range(span):
+        for position in range(1 - width, span):
             scores = []
             for oriented in (matrix, other):
                 score = 0.0
                 for column in range(width):
                     place = position + column
-                    letter = middle[place] if place < span else N_CODE
+                    letter = middle[place] if 0 <= place < span else N_CODE
                     score += oriented[:, column].min() if letter == N_CODE else oriented[letter, column]
                 scores.append(score)
             total += np.exp(0.72 * (max(scores) - matrix.max(axis=0).sum()))
@@ -96,6 +96,12 @@ def test_a_planted_consensus_is_found_on_either_strand_and_in_the_middle_alone(o
     assert planted(consensus, 60) == pytest.approx(0, abs=0.1)  # the sum is the one site of full weight
     assert planted(reverse_complement(consensus), 60) == pytest.approx(0, abs=0.1)
     assert planted(consensus, 5) < -3
+
+
+def test_both_strands_have_the_same(occupancy):
+    codes = np.random.default_rng(2).integers(0, 5, size=(5, 90)).astype(np.uint8)
+    other = torch.from_numpy(reverse_complement(codes).copy())
+    torch.testing.assert_close(occupancy(torch.from_numpy(codes)), occupancy(other), atol=1e-4, rtol=0)
 
 
 def test_windows_of_n_and_batches(occupancy):
