@@ -11,7 +11,7 @@ from genome_lm.errors import UserError
 from genome_lm.motifs import read_motifs
 
 ODDS_POWER = 0.72
-WINDOWS_AT_ONCE = 8  # scores of that many windows and a few hundred motifs stay in a core's cache
+WINDOWS_AT_ONCE = 32  # fewer leave the threads little to share, more leave the caches
 GROUP_WIDTHS = (8, 9, 10, 11, 12, 14, 16, 20)
 
 
