@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from models import compose_model, description_of
 
 from genome_lm import __version__
-from genome_lm.build import network_with_weights
+from genome_lm.build import network_from, network_with_weights
 from genome_lm.checkpoint import KEY, VERSION, read_checkpoint
 from genome_lm.commands.evaluate import trained_tasks
 from genome_lm.dataset.tasks import choose_tasks
@@ -136,17 +137,20 @@ def test_a_newer_version(content, tmp_path):
         read_checkpoint(path)
 
 
-def test_an_older_one_has_no_stem_and_reads_one_strand(content, checkpoint, tmp_path):
-    path = changed(content, tmp_path / "old.ckpt", version=1, stem=None, strand_encoding=None)
-    old, new = read_checkpoint(path), read_checkpoint(checkpoint)
-    assert (old.description.stem, old.description.strand_encoding) == (
-        {"_target_": "genome_lm.stems.NoStem"},
-        "single",
-    )
-    assert {"stem", "strand_encoding"}.isdisjoint(torch.load(path, weights_only=True)[KEY])
+def test_an_older_one_has_no_stem_and_reads_one_strand(tmp_path):
+    """Version 1, of the time before stems, shared strands and window features."""
+    description = description_of(compose_model("bigru", "window_features=none"), context_bp=60)
+    network = network_from(description, ["genome_lm"]).eval()
+    later = {"stem", "strand_encoding", "window_features"}
+    saved = {name: value for name, value in description.as_dict().items() if name not in later}
+    weights = {f"network.{name}": value for name, value in network.state_dict().items()}
+    path = tmp_path / "old.ckpt"
+    torch.save({"epoch": 0, "state_dict": weights, KEY: saved | {"version": 1}}, path)
+    old = read_checkpoint(path)
+    assert old.description.stem == {"_target_": "genome_lm.stems.NoStem"}
+    assert old.description.strand_encoding == "single"
     codes = torch.randint(0, 5, (3, 60), dtype=torch.uint8)
-    logits = [network_with_weights(saved, ["genome_lm"]).eval()(codes) for saved in (old, new)]
-    assert torch.equal(*logits)
+    assert torch.equal(network_with_weights(old, ["genome_lm"]).eval()(codes), network(codes))
 
 
 @pytest.mark.parametrize(
