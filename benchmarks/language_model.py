@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 COMMON = ("trainer.threads=1", "trainer.accelerator=cpu", "trainer.log_every_n_steps=5")
 PARTS = {
-    "words": (),  # the default: bags of overlapping 6-mers, 500 bp
+    "words": ("tokenizer=kmer_bag", "data.context_bp=500"),  # bags of all 6-mers
     "characters": ("tokenizer=character", "tokenizer.width=8", "data.context_bp=200"),
 }
 PRETRAINING = {
@@ -43,10 +43,18 @@ PRETRAINING = {
     "characters": ("trainer.max_epochs=4", "trainer.limit_train_batches=60", "trainer.limit_val_batches=4"),
 }
 FASTER = "optimizer.learning_rate=0.003"  # than adamw_plain's; training is short
-# Validating on all windows would take longer than training on few; strands are averaged in the end.
-LABELS = ("average_strands=false", "trainer.limit_val_batches=4", "callbacks.early_stopping=false")
+# Validating on all windows would take longer than training on few; strands are averaged in the end. The head
+# sees what the pretrained parts read, and no motifs beside it.
+LABELS = (
+    *PARTS["words"],
+    "window_features=none",
+    "head.pooling=[max,mean]",
+    "average_strands=false",
+    "trainer.limit_val_batches=4",
+    "callbacks.early_stopping=false",
+)
 RECIPES = {
-    "strong decay": (),  # the default recipe
+    "strong decay": (),  # the default optimizer
     "weak decay": ("optimizer=adamw_plain",),
 }
 
