@@ -142,6 +142,7 @@ class CallbacksConfig:
     """Early stopping and checkpoints, both on `valid/perplexity`, and averaging of the weights."""
 
     ema_decay: float = MISSING
+    norm_windows: int = MISSING  # on which the head's statistics are measured anew before each validation
     early_stopping: bool = MISSING
     patience: int = MISSING
     min_delta: float = MISSING

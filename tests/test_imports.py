@@ -74,7 +74,8 @@ ARROWS: dict[str, set[str]] = {
     "tuning.config": {"choices"},
     "commands": {
         "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks", "checkpoint",
-        "choices", "commands", "config", "dataset", "errors", "evaluation", "language", "loggers", "module",
+        "choices", "commands", "config", "dataset", "dataset.datamodule",
+        "errors", "evaluation", "language", "loggers", "module",
         "naming", "network", "prediction", "pretrained", "provenance", "report", "runs", "tables", "tracking",
     },
     "commands.tune": {

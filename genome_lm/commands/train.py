@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
@@ -11,6 +12,7 @@ import torch
 from genome_lm import __version__
 from genome_lm.allocator import keep_freed_memory
 from genome_lm.build import datamodule_from, dataset_from, module_from, network_with_weights
+from genome_lm.callbacks.settled_norm import SettledNorm
 from genome_lm.checkpoint import VERSION, Description, read_checkpoint
 from genome_lm.choices import TaskKind
 from genome_lm.commands.language_result import LanguageResult
@@ -20,9 +22,11 @@ from genome_lm.commands.train_language import train_language
 from genome_lm.commands.training_result import TrainResult, training_result
 from genome_lm.config import TrainConfig
 from genome_lm.dataset.contents import Dataset
+from genome_lm.dataset.datamodule import GenomeDataModule
 from genome_lm.dataset.fraction import rate_among, training_windows
 from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.errors import UserError
+from genome_lm.module import MultitaskModule
 from genome_lm.naming import task_set_name
 from genome_lm.pretrained import start_from
 from genome_lm.provenance import provenance
@@ -101,8 +105,9 @@ def _train_multitask(session: Session) -> TrainResult:
             say("from    %s", config.model.init_from)
         say("run     %s", session.run_dir)
 
+    settled = _settled_norm(config, module, datamodule)
     return run(
-        session,
+        replace(session, callbacks=(*settled, *session.callbacks)),
         module,
         datamodule,
         Undertaking(
@@ -118,6 +123,20 @@ def _train_multitask(session: Session) -> TrainResult:
             done=_done,
         ),
     )
+
+
+def _settled_norm(
+    config: TrainConfig, module: MultitaskModule, datamodule: GenomeDataModule
+) -> list[L.Callback]:
+    """The callback that settles the head's normalisation, where it has one, on windows drawn by the seed."""
+    norm = module.network.head.norm
+    if norm is None or not config.callbacks.norm_windows:
+        return []
+    windows = datamodule.train_windows
+    n_drawn = min(config.callbacks.norm_windows, len(windows))
+    drawn = np.random.default_rng(config.seed).choice(windows, n_drawn, replace=False)
+    codes = torch.from_numpy(datamodule.dataset.bases(drawn, datamodule.context_bp))
+    return [SettledNorm(module.network, norm, codes, config.data.eval_batch_size)]
 
 
 def _line(values: Mapping[str, float]) -> str:
