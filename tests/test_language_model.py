@@ -24,6 +24,7 @@ TOKENIZERS = {
     "character": ("tokenizer=character",),
     "words": ("tokenizer=kmer", "tokenizer.width=8"),
     "bags": ("tokenizer=kmer_bag", "tokenizer.width=8"),
+    "spaced": ("tokenizer=spaced_bag", "tokenizer.width=8"),
     "overlapping": ("tokenizer=kmer", "tokenizer.k=4", "tokenizer.stride=2", "tokenizer.width=8"),
     "gaps": ("tokenizer=kmer", "tokenizer.k=2", "tokenizer.stride=5", "tokenizer.width=8"),
 }
