@@ -39,8 +39,8 @@ PARTS = {
     "characters": ("tokenizer=character", "tokenizer.width=8", "data.context_bp=200"),
 }
 PRETRAINING = {
-    "words": ("trainer.max_epochs=3",),
-    "characters": ("trainer.max_epochs=4", "trainer.limit_train_batches=60", "trainer.limit_val_batches=4"),
+    "words": ("trainer.max_epochs=2",),
+    "characters": ("trainer.max_epochs=3", "trainer.limit_train_batches=60", "trainer.limit_val_batches=4"),
 }
 FASTER = "optimizer.learning_rate=0.003"  # than adamw_plain's; training is short
 # Validating on all windows would take longer than training on few; strands are averaged in the end. The head
@@ -69,9 +69,9 @@ class Setting:
     recipes: tuple[str, ...] = ("strong decay", "weak decay")
 
 
-FEW = ("trainer.max_epochs=30", "data.batch_size=64")
-SOME = ("trainer.max_epochs=15",)
-ALL = ("trainer.max_epochs=6",)
+FEW = ("trainer.max_epochs=25", "data.batch_size=64")
+SOME = ("trainer.max_epochs=12",)
+ALL = ("trainer.max_epochs=4",)
 SETTINGS = (
     Setting(0.01, 0, FEW),
     Setting(0.1, 0, SOME),
