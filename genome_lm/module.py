@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from genome_lm.choices import TaskWeighting
 from genome_lm.dataset.datamodule import Batch
+from genome_lm.dataset.feature_rows import FeatureRows
 from genome_lm.metrics import MeanCrossEntropy, TaskHistograms, prior_logits
 from genome_lm.network import Network, average_strands
 from genome_lm.optimizer import OptimizerSettings
@@ -32,6 +33,7 @@ class MultitaskModule(L.LightningModule):
         optimizer: how the weights are changed.
         average_strands: whether evaluation averages the logits of both strands.
         weighting: how much each task counts in the training loss.
+        feature_rows: the network's window features, kept by window; None to compute them at every step.
         description: plain dict that makes the checkpoint self-describing; saved under the key "genome_lm".
     """
 
@@ -46,11 +48,13 @@ class MultitaskModule(L.LightningModule):
         average_strands: bool,
         description: dict[str, Any],
         weighting: TaskWeighting = TaskWeighting.uniform,
+        feature_rows: FeatureRows | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.optimizer_settings = optimizer
         self.average_strands = average_strands
+        self.feature_rows = feature_rows
         self.description = description
         prior = torch.as_tensor(prior_logits(positive_rate.double().cpu().numpy()), dtype=torch.float32)
         self.register_buffer("prior", prior, persistent=False)
@@ -63,15 +67,25 @@ class MultitaskModule(L.LightningModule):
         self.valid_prior_loss = MeanCrossEntropy()
         self.valid_tasks = TaskHistograms(len(prior))
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """Logits, float32 [batch, n_tasks], of base codes, uint8 [batch, length_bp]."""
+    def forward(self, codes: Tensor, features: Tensor | None = None) -> Tensor:
+        """Logits, float32 [batch, n_tasks], of base codes, uint8 [batch, length_bp].
+
+        Args:
+            codes: base codes.
+            features: `window_features` of the codes where they are known already.
+        """
         if self.average_strands and not self.training:
-            return average_strands(self.network, codes)
-        logits: Tensor = self.network(codes).float()
+            return average_strands(self.network, codes, features)
+        logits: Tensor = self.network(codes, features).float()
         return logits
 
+    def _features(self, batch: Batch) -> Tensor | None:
+        if self.feature_rows is None:
+            return None
+        return self.feature_rows(batch.window.numpy(force=True)).to(batch.codes.device)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        logits = self(batch.codes)
+        logits = self(batch.codes, self._features(batch))
         self.train_loss.update(logits, batch.labels)
         loss = nn.functional.binary_cross_entropy_with_logits(
             logits,
@@ -82,7 +96,7 @@ class MultitaskModule(L.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        logits = self(batch.codes)
+        logits = self(batch.codes, self._features(batch))
         self.valid_loss.update(logits, batch.labels)
         self.valid_tasks.update(logits, batch.labels)
         self.valid_prior_loss.update(self.get_buffer("prior").expand(len(batch.labels), -1), batch.labels)

@@ -113,15 +113,19 @@ def reverse_complement(codes: Tensor) -> Tensor:
     return torch.where(flipped == N_CODE, flipped, 3 - flipped)
 
 
-def average_strands(network: Network, codes: Tensor) -> Tensor:
+def average_strands(network: Network, codes: Tensor, features: Tensor | None = None) -> Tensor:
     """Mean of the logits of base codes, uint8 [batch, length_bp], and of their reverse complement.
 
     A network of shared strands gives both the same logits and is run once.
 
+    Args:
+        features: `window_features` of the codes where they are known already.
+
     Returns:
         float32 [batch, n_tasks].
     """
-    features = network.window_features(codes)
+    if features is None:
+        features = network.window_features(codes)
     forward: Tensor = network(codes, features).float()
     if network.strand_encoding is StrandEncoding.shared:
         return forward

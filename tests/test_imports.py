@@ -38,12 +38,15 @@ ARROWS: dict[str, set[str]] = {
     "metrics": {"metrics"},
     "dataset": {"", "choices", "dataset", "dna", "atomic", "errors"},
     "dataset.datamodule": {"dataset", "dna", "errors"},
+    "dataset.feature_rows": {"dataset"},
     "baseline": {"baseline", "choices", "dataset", "metrics", "atomic", "errors", "threads"},
     "language": {
         "checkpoint", "choices", "dataset", "dataset.datamodule", "dna", "encoders", "errors", "language",
         "metrics", "optimizer", "stems", "tokenizers",
     },
-    "module": {"choices", "dataset.datamodule", "metrics", "network", "optimizer"},
+    "module": {
+        "choices", "dataset.datamodule", "dataset.feature_rows", "metrics", "network", "optimizer",
+    },
     "optimizer": {"choices", "errors"},
     "checkpoint": {"choices", "errors"},
     "callbacks": {"errors"},
@@ -74,7 +77,7 @@ ARROWS: dict[str, set[str]] = {
     "tuning.config": {"choices"},
     "commands": {
         "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks", "checkpoint",
-        "choices", "commands", "config", "dataset", "dataset.datamodule",
+        "choices", "commands", "config", "dataset", "dataset.datamodule", "dataset.feature_rows",
         "errors", "evaluation", "language", "loggers", "module",
         "naming", "network", "prediction", "pretrained", "provenance", "report", "runs", "tables", "tracking",
     },
@@ -104,8 +107,9 @@ OUTSIDE: dict[str, set[str]] = {
     "pyjaspar": {"encoders", "motifs"},
     "torchmetrics": {"metrics"},
     "torch": {
-        "baseline", "build", "callbacks", "checkpoint", "commands", "dataset.datamodule", "encoders",
-        "evaluation", "heads", "language", "metrics", "module", "network", "optimizer", "parts",
+        "baseline", "build", "callbacks", "checkpoint", "commands", "dataset.datamodule",
+        "dataset.feature_rows", "encoders", "evaluation", "heads", "language",
+        "metrics", "module", "network", "optimizer", "parts",
         "prediction", "spaced_words", "stems", "threads", "tokenizers", "tracking", "window_features",
     },
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency

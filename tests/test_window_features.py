@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from small_run import TINY, run_command, run_folders
 
 from genome_lm import motifs
+from genome_lm.checkpoint import read_checkpoint
 from genome_lm.choices import NormKind, StrandEncoding
+from genome_lm.dataset.feature_rows import FeatureRows
 from genome_lm.dna import N_CODE, encode, reverse_complement
 from genome_lm.encoders.recurrent import RecurrentEncoder
 from genome_lm.errors import UserError
@@ -136,3 +139,31 @@ def test_too_short(occupancy):
         occupancy(torch.zeros(1, 20, dtype=torch.uint8))
     with pytest.raises(UserError, match=r"features\.span_bp is 10; expected at least 33"):
         MotifOccupancy(10)
+
+
+def test_kept_rows_are_those_of_the_unshifted_windows(small, occupancy):
+    asked: list[int] = []
+
+    def compute(codes: torch.Tensor) -> torch.Tensor:
+        asked.append(len(codes))
+        return occupancy(codes)
+
+    rows = FeatureRows(small, 100, compute, occupancy.width)
+    windows = np.array([5, 3, 5, 7])
+    expected = occupancy(torch.from_numpy(small.bases(windows, 100)))
+    torch.testing.assert_close(rows(windows), expected)
+    torch.testing.assert_close(rows(windows[::-1]), expected.flip(0))
+    rows(np.array([3, 8]))
+    assert asked == [3, 1]  # each window once
+
+
+def test_a_training_with_kept_rows_is_one_with_computed_ones(small_file, tmp_path):
+    found = []
+    for cache in (0, 1024):
+        runs = tmp_path / str(cache)
+        settings = ("window_features=motifs", "data.max_shift_bp=0", f"data.feature_cache_mib={cache}")
+        assert run_command("train", *TINY, f"data.path={small_file}", f"runs_dir={runs}", *settings) == 0
+        (folder,) = run_folders(runs)
+        found.append(read_checkpoint(folder / "checkpoints" / "last.ckpt").weights)
+    for name, weights in found[0].items():
+        torch.testing.assert_close(found[1][name], weights, atol=1e-3, rtol=1e-3)

@@ -19,13 +19,22 @@ class SettledNorm(L.Callback):
         network: the module's.
         norm: the head's normalisation, which is part of the network.
         codes: base codes of training windows, uint8 [windows, context_bp].
+        features: the network's window features of them, float32 [windows, width], where they are known.
         batch_size: windows at once.
     """
 
-    def __init__(self, network: nn.Module, norm: nn.BatchNorm1d, codes: Tensor, batch_size: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        norm: nn.BatchNorm1d,
+        codes: Tensor,
+        features: Tensor | None,
+        batch_size: int,
+    ) -> None:
         self.network = network
         self.norm = norm
         self.codes = codes
+        self.features = features
         self.batch_size = batch_size
 
     @torch.no_grad()
@@ -36,7 +45,10 @@ class SettledNorm(L.Callback):
         self.norm.reset_running_stats()
         self.norm.momentum = None  # a plain mean over the batches
         self.norm.train()  # this part alone: Lightning has set the module to evaluation
-        for codes in self.codes.tensor_split(-(-len(self.codes) // self.batch_size)):  # all count alike
-            self.network(codes.to(pl_module.device))
+        device = pl_module.device
+        n_batches = -(-len(self.codes) // self.batch_size)  # of one size, since they count alike
+        for rows in torch.arange(len(self.codes)).tensor_split(n_batches):
+            features = None if self.features is None else self.features[rows].to(device)
+            self.network(self.codes[rows].to(device), features)
         self.norm.eval()
         self.norm.momentum = momentum

@@ -46,6 +46,7 @@ def check_settings(config: TrainConfig) -> None:
         ("trainer.devices", trainer.devices >= 1, least_one),
         ("data.batch_size", config.data.batch_size >= trainer.devices, at_least_devices),
         ("data.eval_batch_size", config.data.eval_batch_size >= trainer.devices, at_least_devices),
+        ("data.feature_cache_mib", config.data.feature_cache_mib >= 0, "0 (off) or more"),
         ("trainer.log_every_n_steps", trainer.log_every_n_steps >= 1, least_one),
         ("trainer.threads", _none_or_positive(trainer.threads), "at least 1, or null for all cores"),
         (

@@ -15,6 +15,7 @@ from genome_lm.build import datamodule_from, dataset_from, module_from, network_
 from genome_lm.callbacks.settled_norm import SettledNorm
 from genome_lm.checkpoint import VERSION, Description, read_checkpoint
 from genome_lm.choices import TaskKind
+from genome_lm.commands.device import device_from
 from genome_lm.commands.language_result import LanguageResult
 from genome_lm.commands.session import Session, Undertaking, plain_settings, run, say, silence
 from genome_lm.commands.settings import check_settings
@@ -23,11 +24,13 @@ from genome_lm.commands.training_result import TrainResult, training_result
 from genome_lm.config import TrainConfig
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.datamodule import GenomeDataModule
+from genome_lm.dataset.feature_rows import FeatureRows, rows_bytes
 from genome_lm.dataset.fraction import rate_among, training_windows
 from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.errors import UserError
 from genome_lm.module import MultitaskModule
 from genome_lm.naming import task_set_name
+from genome_lm.network import Network
 from genome_lm.pretrained import start_from
 from genome_lm.provenance import provenance
 
@@ -105,6 +108,7 @@ def _train_multitask(session: Session) -> TrainResult:
             say("from    %s", config.model.init_from)
         say("run     %s", session.run_dir)
 
+    module.feature_rows = _feature_rows(config, module.network, dataset)
     settled = _settled_norm(config, module, datamodule)
     return run(
         replace(session, callbacks=(*settled, *session.callbacks)),
@@ -136,7 +140,18 @@ def _settled_norm(
     n_drawn = min(config.callbacks.norm_windows, len(windows))
     drawn = np.random.default_rng(config.seed).choice(windows, n_drawn, replace=False)
     codes = torch.from_numpy(datamodule.dataset.bases(drawn, datamodule.context_bp))
-    return [SettledNorm(module.network, norm, codes, config.data.eval_batch_size)]
+    features = None if module.feature_rows is None else module.feature_rows(drawn)
+    return [SettledNorm(module.network, norm, codes, features, config.data.eval_batch_size)]
+
+
+def _feature_rows(config: TrainConfig, network: Network, dataset: Dataset) -> FeatureRows | None:
+    """The window features, kept by window where that is worth its memory: a GPU computes them faster."""
+    features = network.window_features
+    limit = config.data.feature_cache_mib * 2**20
+    on_gpu = device_from(config.trainer.accelerator, "trainer").type != "cpu"
+    if on_gpu or not features.width or rows_bytes(dataset, features.width) > limit:
+        return None
+    return FeatureRows(dataset, config.data.context_bp, features, features.width)
 
 
 def _line(values: Mapping[str, float]) -> str:
