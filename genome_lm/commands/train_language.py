@@ -1,5 +1,6 @@
 """Train one language model: from a composed configuration to a run folder."""
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,7 @@ def train_language(session: Session) -> LanguageResult:
     else:
         network.load_sources()
     data = language_data_from(sequence, config.data, config.seed)
+    _announce_sequence(config, sequence)
     limit = config.trainer.limit_val_batches
     words = target_words(
         data,
@@ -51,9 +53,13 @@ def train_language(session: Session) -> LanguageResult:
     )
     started = time.perf_counter()
     chains = fit_rivals(data, words)
-    rivals = chains.cross_entropies(words)
-    fitted = time.perf_counter() - started
-    best = chains.best_order
+    rivals, best = chains.cross_entropies(words), chains.best_order
+    say(
+        "markov  orders 0 to %d fitted in %.0f s; the best on validation is %d",
+        words.max_order,
+        time.perf_counter() - started,
+        best,
+    )
     task_set = f"{NEXT_BASE}, {words.n_bases:,} of validation"
     module = LanguageModule(
         network,
@@ -64,37 +70,27 @@ def train_language(session: Session) -> LanguageResult:
     parameters = sum(parameter.numel() for parameter in module.parameters())
 
     def announce() -> None:
-        source = config.task.fasta or config.data.path or "the embedded dataset"
-        bases = {name: f"{part.n_bases / 1e6:,.2f}" for name, part in sequence.splits.items()}
-        say(
-            "data    %s: %s Mb train, %s Mb valid and %s Mb test, in stretches of %d bp",
-            source,
-            bases["train"],
-            bases["valid"],
-            bases["test"],
-            data.stretch_bp,
-        )
-        for name in ("valid", "test"):
-            say("        %-5s %s", name, ", ".join(sequence.origin["regions"][name]) or "none")
-        say(
-            "markov  orders 0 to %d fitted in %.0f s; the best on validation is %d",
-            words.max_order,
-            fitted,
-            best,
-        )
         say("model   %s, %s parameters, seed %d", description.model_name, f"{parameters:,}", config.seed)
         if config.model.init_from is not None:
             say("from    %s", config.model.init_from)
         say("run     %s", session.run_dir)
 
     def line(values: Mapping[str, float]) -> str:
-        valid = f"valid {values['valid/perplexity']:.4f}"
-        if "valid/backward_perplexity" in values:
-            valid += f", backward {values['valid/backward_perplexity']:.4f}"
+        # A training that runs out of time may end an epoch before it is validated.
+        train, valid, backward, markov, prior = (
+            values.get(name, math.nan)
+            for name in (
+                "train/perplexity",
+                "valid/perplexity",
+                "valid/backward_perplexity",
+                "valid/markov_perplexity",
+                "valid/prior_perplexity",
+            )
+        )
+        both = f"{valid:.4f}" if math.isnan(backward) else f"{valid:.4f}, backward {backward:.4f}"
         return (
-            f"train perplexity {values['train/perplexity']:.4f}   {valid} "
-            f"(Markov of order {best} {values['valid/markov_perplexity']:.4f}, of order 0 "
-            f"{values['valid/prior_perplexity']:.4f})"
+            f"train perplexity {train:.4f}   valid {both} (Markov of order {best} {markov:.4f}, of order 0 "
+            f"{prior:.4f})"
         )
 
     return run(
@@ -110,6 +106,21 @@ def train_language(session: Session) -> LanguageResult:
             done=_done,
         ),
     )
+
+
+def _announce_sequence(config: TrainConfig, sequence: SplitSequence) -> None:
+    """Say what is read, before the words of a whole genome are counted, which takes a while."""
+    bases = {name: f"{part.n_bases / 1e6:,.2f}" for name, part in sequence.splits.items()}
+    say(
+        "data    %s: %s Mb train, %s Mb valid and %s Mb test, in stretches of %d bp",
+        config.task.fasta or config.data.path or "the embedded dataset",
+        bases["train"],
+        bases["valid"],
+        bases["test"],
+        config.data.context_bp,
+    )
+    for name in ("valid", "test"):
+        say("        %-5s %s", name, ", ".join(sequence.origin["regions"][name]) or "none")
 
 
 def describe(config: TrainConfig, sequence: SplitSequence) -> LanguageDescription:

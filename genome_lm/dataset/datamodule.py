@@ -143,8 +143,8 @@ class GenomeDataModule(L.LightningDataModule):
         num_workers: loader processes; 0 loads in the main process, which is fast enough (see
             `benchmarks/loader.py`).
         seed: of order and augmentation.
-        train_windows: dataset indices of the windows to train on, int64, from `training_windows`; None for all
-            of the training split.
+        train_windows: dataset indices of the windows to train on, int64, from `training_windows`; None for
+            all of the training split.
 
     Raises:
         UserError: the context or the shift does not fit the stored windows, or a number is out of range.

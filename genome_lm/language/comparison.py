@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from genome_lm.errors import UserError
 from genome_lm.language.datamodule import LanguageDataModule
 from genome_lm.language.markov import MarkovChains, fit_chains
 from genome_lm.language.network import LanguageNetwork
@@ -39,11 +40,20 @@ def target_words(
 
     Args:
         limit: stretches looked at; None for all.
+
+    Raises:
+        UserError: none of these bases is known.
     """
     starts = data.evaluation_starts(split)[:limit]
     targets = network.forward_targets(data.stretch_bp)
     codes = data.sequence.splits[split].codes
-    return count_words(stretch_blocks(codes, starts, data.stretch_bp, targets), max_order)
+    words = count_words(stretch_blocks(codes, starts, data.stretch_bp, targets), max_order)
+    if not words.n_bases:
+        raise UserError(
+            f"all bases of {split} that would be predicted are unknown (N); give other regions, or a dataset "
+            "with known ones"
+        )
+    return words
 
 
 def fit_rivals(data: LanguageDataModule, valid: WordCounts) -> MarkovChains:
