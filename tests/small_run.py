@@ -11,6 +11,7 @@ SLICE = Path(__file__).parent / "data" / "slice"
 
 TINY = (
     "tokenizer=kmer",
+    "window_features=none",  # two milliseconds a window
     "tokenizer.k=3",
     "tokenizer.stride=3",
     "tokenizer.width=4",
