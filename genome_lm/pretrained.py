@@ -12,6 +12,9 @@ from genome_lm.network import Network
 PARTS = {"tokenizer": "tokenizer", "stem": "stem", "encoder": "model.encoder"}
 """Parts of a network that are taken over, and where their settings stand in the configuration."""
 
+NOT_COMPARED = frozenset({"embedding_file", "freeze_embedding", "word_dropout"})
+"""Settings of training alone: they change neither a part's weights in number nor what these mean."""
+
 _NO_STEM = {"_target_": "genome_lm.stems.NoStem"}
 
 
@@ -27,7 +30,7 @@ def start_from(
 
     Raises:
         UserError: the checkpoint cannot be read, or its parts are not the same as the network's: names the
-            first setting that differs.
+            first setting that differs, `NOT_COMPARED` aside.
     """
     content = read_content(path)
     saved = {"stem": _NO_STEM} | content.description
@@ -35,7 +38,7 @@ def start_from(
         theirs, ours = saved.get(part), settings[part]
         if not isinstance(theirs, dict):
             raise UserError(f"model.init_from {path} is damaged: its description lacks a valid {part}")
-        for name in ["_target_", *sorted({*theirs, *ours} - {"_target_"})]:
+        for name in ["_target_", *sorted({*theirs, *ours} - NOT_COMPARED - {"_target_"})]:
             if theirs.get(name) != ours.get(name):
                 raise UserError(
                     f"model.init_from {path} has {key}.{name} {theirs.get(name)!r} and this configuration "

@@ -14,6 +14,7 @@ from genome_lm.language.module import LanguageModule, next_base_loss
 from genome_lm.language.network import LanguageNetwork, Prediction
 from genome_lm.metrics.next_base import NextBaseCrossEntropy
 from genome_lm.optimizer import OptimizerSettings
+from genome_lm.spaced_words import SpacedWordTokenizer
 from genome_lm.stems import ConvStem, NoStem
 from genome_lm.tokenizers import OneHotTokenizer
 
@@ -80,6 +81,22 @@ def check_that_nothing_leaks(network: LanguageNetwork) -> None:
     changed = [torch.cat([other[:, : at + 1], codes[:, at + 1 :]], dim=1) for at in places]
     for number, logits in enumerate(logits_where(network, 1, changed)):
         torch.testing.assert_close(logits[:, number:], back.logits[:, number:], rtol=0, atol=1e-5)
+
+
+def test_a_long_word_before_short_ones_shows_no_base_either():
+    """The token of the last 11 bp word reads to the end; those of the 6 bp words after it do not."""
+    torch.manual_seed(0)
+    tokenizer = SpacedWordTokenizer(["111111", "11100000111"], words_per_token=2, width=4)
+    encoder = RecurrentEncoder(4, "gru", 5, 1, False, 0.0)
+    network = LanguageNetwork(tokenizer, NoStem(tokenizer.width), encoder).eval()
+    assert network.forward_targets(20).tolist() == [12, 14, 16, 18]
+    codes = torch.randint(0, 4, (3, 20), dtype=torch.uint8)
+    ahead = network(codes)[0]
+    torch.testing.assert_close(ahead.targets, codes[:, [12, 14, 16, 18]])
+    for number, place in enumerate((12, 14, 16, 18)):
+        changed = codes.clone()
+        changed[:, place:] = (changed[:, place:] + 1) % 4
+        torch.testing.assert_close(network(changed)[0].logits[:, : number + 1], ahead.logits[:, : number + 1])
 
 
 def logits_where(network: LanguageNetwork, direction: int, changed: list[torch.Tensor]):

@@ -227,6 +227,7 @@ def test_settings_that_do_not_go_together(small_file, tmp_path, capsys):
             (f"data.path={small_file}", "task.regions.valid=[x]"),
             "task.regions.valid is given without task.fasta",
         ),
+        (("data.train_fraction=0.5",), "data.train_fraction is 0.5; expected 1 with task=language_model"),
         (("task.markov_order=13",), "task.markov_order is 13; expected 0 to 12"),
         (("model.encoder.num_layers=2",), "cannot be trained as a language model"),
         (("stem=conv", "data.context_bp=500"), "ConvStem cannot be trained as a language model"),

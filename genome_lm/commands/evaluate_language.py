@@ -86,6 +86,7 @@ def _trained_on(checkpoint: LanguageCheckpoint, moved_to: str | None) -> tuple[T
         data = OmegaConf.to_object(OmegaConf.merge(DataConfig, description.config["data"]))
         regions = description.sequence["regions"]
         held_out = {name: list(regions[name]) for name in SPLITS}
+        found = description.sequence["path"]  # absolute, unlike the setting; None for the embedded dataset
     except (OmegaConfBaseException, KeyError, TypeError) as error:
         raise UserError(
             f"checkpoint {checkpoint.path} is damaged: its description lacks a valid config or sequence; "
@@ -94,9 +95,9 @@ def _trained_on(checkpoint: LanguageCheckpoint, moved_to: str | None) -> tuple[T
     assert isinstance(task, TaskConfig)
     assert isinstance(data, DataConfig)
     if task.fasta is None:
-        data.path = data.path if moved_to is None else moved_to
+        data.path = found if moved_to is None else moved_to
     else:
-        task.fasta = task.fasta if moved_to is None else moved_to
+        task.fasta = found if moved_to is None else moved_to
         task.regions.valid, task.regions.test = held_out["valid"], held_out["test"]
     return task, data
 

@@ -38,6 +38,11 @@ def check_settings(config: TrainConfig) -> None:
             "null: a FASTA is what task=language_model trains on",
         ),
         (
+            "data.train_fraction",
+            config.task.name is TaskKind.multitask or config.data.train_fraction == 1,
+            "1 with task=language_model, which reads all of the training sequence",
+        ),
+        (
             "task.markov_order",
             0 <= config.task.markov_order <= MAX_MARKOV_ORDER,
             f"0 to {MAX_MARKOV_ORDER} (a table of 4^(order + 1) numbers is held several times)",
