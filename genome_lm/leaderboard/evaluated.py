@@ -74,6 +74,27 @@ def read_evaluation(run_dir: Path, training: Training, configuration: Configurat
         raise Damaged(f"{EVALUATION}/{TASKS_FILE} is missing")
     sha256 = _check_same_object(fields, training)
     _check_same_weights(fields, training, configuration)
+    return _evaluation(folder, fields, sha256)
+
+
+def read_ensemble(folder: Path) -> Evaluation:
+    """Read the evaluation of several checkpoints, which is no run's.
+
+    Args:
+        folder: with `summary.json`, as `genome-lm evaluate` leaves it below its output folder.
+
+    Raises:
+        Damaged: the summary cannot be read, is by other rules or of a single checkpoint.
+    """
+    fields = read_fields(folder / SUMMARY_FILE)
+    if (protocol := fields.text("protocol")) != PROTOCOL:
+        raise Damaged(f"{EVALUATION}/{SUMMARY_FILE} is by protocol={protocol}; expected protocol={PROTOCOL}")
+    if len(fields.items("checkpoints")) < 2:
+        raise Damaged(f"{EVALUATION}/{SUMMARY_FILE} is of one checkpoint; expected several")
+    return _evaluation(folder, fields, None)
+
+
+def _evaluation(folder: Path, fields: Fields, sha256: str | None) -> Evaluation:
     block_bp: int | None = None
     level: float | None = None
     if fields.has("bootstrap.block_bp") and (lengths := fields.wholes("bootstrap.block_bp")):
