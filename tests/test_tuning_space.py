@@ -2,7 +2,7 @@
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -42,6 +42,7 @@ def test_every_form_of_the_grammar(written, distribution, extremes):
     assert dimension.extremes() == [f"key={each}" for each in extremes]
 
 
+@settings(deadline=None)
 @given(st.floats(1e-30, 1e30))
 def test_a_number_drawn_reads_back_from_its_override_as_the_same(value):
     override = only("interval(1e-30, 1e30)").override(value)
