@@ -125,7 +125,8 @@ class SpacedWordTokenizer(Tokenizer):
         for mask in self.masks:
             latest = np.minimum(last, length_bp - len(mask))
             ends = np.maximum(ends, np.where(latest >= first, latest + len(mask), 0))
-        return first, ends
+        # A longer mask may reach the end from a token before the last: spans ascend.
+        return first, np.maximum.accumulate(ends)
 
     def _check_length(self, length_bp: int) -> None:
         if length_bp < self.min_bp:

@@ -54,11 +54,12 @@ class MotifOccupancy(WindowFeatures):
 
     s_max being the score of the motif's consensus: the statistical weight of a protein bound anywhere (Berg
     and von Hippel 1987), with the odds flattened by the power 0.72, since matrices overstate how well a
-    protein tells its sites apart. The power was not tuned. An N scores 0 and cannot raise a site above
-    its other bases. Nothing here is learned; the matrices stay what they are and are not in checkpoints.
+    protein tells its sites apart. The power was not tuned. An N counts as the worst base of its
+    place. Nothing here is learned; the matrices stay what they are and are not in checkpoints.
 
     Args:
-        span_bp: bases in the middle of the window that are searched; shorter windows are searched whole.
+        span_bp: bases in the middle of the window that are searched, one more where the window's middle lies
+            otherwise, so that both strands have the same; shorter windows are searched whole.
 
     Raises:
         UserError: the span is shorter than the longest motif.
@@ -70,7 +71,7 @@ class MotifOccupancy(WindowFeatures):
         longest = max(matrix.shape[1] for matrix in matrices)
         if span_bp < longest:
             raise UserError(
-                f"features.span_bp is {span_bp}; expected at least {longest} bp, the longest motif"
+                f"window_features.span_bp is {span_bp}; expected at least {longest} bp, the longest motif"
             )
         self.width = len(matrices)
         self.min_bp = longest
@@ -106,6 +107,7 @@ class MotifOccupancy(WindowFeatures):
         if length < self.min_bp:
             raise UserError(f"a sequence of {length} bp is shorter than the longest motif, {self.min_bp} bp")
         span = min(self.span_bp, length)
+        span += (length - span) % 2  # as much is left out on either side, so that both strands have the same
         start = (length - span) // 2
         middle = codes[:, start : start + span]
         parts = [self._occupancy(part) for part in middle.split(WINDOWS_AT_ONCE)]
@@ -133,4 +135,8 @@ class MotifOccupancy(WindowFeatures):
 
 
 def _fast_bfloat16(device: torch.device) -> bool:
-    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -234,7 +234,7 @@ def test_danq_starts_as_keras_has_it():
             assert torch.equal(weights, expected)
         elif name.startswith("weight_hh"):
             for gate in weights.chunk(4):
-                torch.testing.assert_close(gate @ gate.T, torch.eye(20), atol=1e-5, rtol=0)
+                torch.testing.assert_close(gate @ gate.T, 1.1**2 * torch.eye(20), atol=1e-5, rtol=0)
         else:
             bound = (6 / (20 + 50)) ** 0.5
             assert 0.99 * bound < weights.abs().max() <= bound

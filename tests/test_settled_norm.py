@@ -1,10 +1,14 @@
 """What is validated and saved has statistics of the features that it is judged by."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from small_run import TINY, run_command, run_folders
 
 from genome_lm.build import network_with_weights
+from genome_lm.callbacks.settled_norm import SettledNorm
 from genome_lm.checkpoint import read_checkpoint
 
 
@@ -41,3 +45,24 @@ def test_off(small_file, tmp_path):
     content = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     steps = content["global_step"]
     assert content["state_dict"]["network.head.norm.num_batches_tracked"] == steps
+
+
+def test_windows_one_at_a_time():
+    """A batch of one has no spread, whatever data.eval_batch_size is."""
+
+    class Head(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = torch.nn.BatchNorm1d(1)
+
+        def forward(self, codes, features):
+            assert len(codes) > 1
+            return self.norm(codes.float())
+
+    head = Head().eval()
+    codes = torch.arange(7, dtype=torch.uint8)[:, None]
+    trainer = SimpleNamespace(state=SimpleNamespace(fn=TrainerFn.FITTING))
+    settled = SettledNorm(head, head.norm, codes, None, batch_size=1)
+    settled.on_validation_epoch_start(trainer, SimpleNamespace(device=torch.device("cpu")))
+    assert abs(head.norm.running_mean.item() - 3) < 0.6
+    assert not head.norm.training

@@ -77,6 +77,8 @@ def test_a_token_reads_its_span_and_nothing_else(codes, masks, per_token, data):
     starts, ends = tokenizer.token_spans(codes.shape[1])
     before = tokenizer(torch.from_numpy(codes))
     assert before.shape[1] == len(starts)
+    assert (np.diff(starts) >= 0).all()
+    assert (np.diff(ends) >= 0).all()
     place = data.draw(st.integers(0, codes.shape[1] - 1))
     changed = codes.copy()
     changed[0, place] = (changed[0, place] + 1) % 4

@@ -101,8 +101,9 @@ def test_a_planted_consensus_is_found_on_either_strand_and_in_the_middle_alone(o
     assert planted(consensus, 5) < -3
 
 
-def test_both_strands_have_the_same(occupancy):
-    codes = np.random.default_rng(2).integers(0, 5, size=(5, 90)).astype(np.uint8)
+@pytest.mark.parametrize("length", [50, 90, 91])
+def test_both_strands_have_the_same(occupancy, length):
+    codes = np.random.default_rng(2).integers(0, 5, size=(5, length)).astype(np.uint8)
     other = torch.from_numpy(reverse_complement(codes).copy())
     torch.testing.assert_close(occupancy(torch.from_numpy(codes)), occupancy(other), atol=1e-4, rtol=0)
 
@@ -137,7 +138,7 @@ def test_the_head_reads_them_beside_the_pooled_states(strands, occupancy):
 def test_too_short(occupancy):
     with pytest.raises(UserError, match="shorter than the longest motif, 33 bp"):
         occupancy(torch.zeros(1, 20, dtype=torch.uint8))
-    with pytest.raises(UserError, match=r"features\.span_bp is 10; expected at least 33"):
+    with pytest.raises(UserError, match=r"window_features\.span_bp is 10; expected at least 33"):
         MotifOccupancy(10)
 
 

@@ -46,7 +46,8 @@ class SettledNorm(L.Callback):
         self.norm.momentum = None  # a plain mean over the batches
         self.norm.train()  # this part alone: Lightning has set the module to evaluation
         device = pl_module.device
-        n_batches = -(-len(self.codes) // self.batch_size)  # of one size, since they count alike
+        # Of one size, since they count alike, and of two or more windows, since one has no spread.
+        n_batches = min(-(-len(self.codes) // self.batch_size), max(1, len(self.codes) // 2))
         for rows in torch.arange(len(self.codes)).tensor_split(n_batches):
             features = None if self.features is None else self.features[rows].to(device)
             self.network(self.codes[rows].to(device), features)

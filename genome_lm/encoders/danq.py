@@ -14,8 +14,8 @@ class DanQEncoder(FixedLengthEncoder):
     320 kernels of 26 without padding, ReLU, max pooling of 13, dropout of 0.2; an LSTM of 320 units in each
     direction over the pooled positions (75 of 1,000 bp), dropout of 0.5; and a dense layer from all states to
     925 with ReLU. The code is followed (uci-cbcl/DanQ, `DanQ_train.py`), and Keras 0.2's start values with
-    it: kernels uniform within 0.05, dense and input weights Glorot uniform, recurrent weights orthogonal, the
-    forget gates' biases 1 and all others 0.
+    it: kernels uniform within 0.05, dense and input weights Glorot uniform, recurrent weights orthogonal
+    times 1.1, the forget gates' biases 1 and all others 0.
 
     With the output layer and 919 tasks the authors' network has 46,926,479 parameters. Here it has 2,560
     more, 46,929,039, since torch's LSTM adds two biases in each of its 2 x 4 gates of 320 units where Keras
@@ -99,4 +99,4 @@ class DanQEncoder(FixedLengthEncoder):
                 if name.startswith("weight_ih"):
                     nn.init.xavier_uniform_(gate)
                 else:
-                    nn.init.orthogonal_(gate)
+                    nn.init.orthogonal_(gate, gain=1.1)
