@@ -29,7 +29,7 @@ WARM_STEPS = 3
 WARM_SECONDS = 2.0
 LEAST_STEPS = 3
 SHORT_PASS = 10
-"""Timed steps of a first pass that is measured apart from the later ones."""
+"""Steps of a pass that is made short so that a later one is soon reached."""
 
 
 class Enough(Exception):
@@ -43,26 +43,18 @@ class Stopwatch(L.Callback):
 
     Args:
         seconds: to measure for.
-        passes: measure the first pass and the later ones apart.
-
-    Attributes:
-        first_pass: windows per second of the first pass, where it is measured apart.
+        later: leave out the first pass, too.
     """
 
-    def __init__(self, seconds: float, passes: bool) -> None:
+    def __init__(self, seconds: float, later: bool) -> None:
         self.seconds = seconds
-        self.passes = passes
+        self.later = later
         self.steps = self.windows = 0
         self.wall = self.cpu = 0.0
-        self.first_pass: float | None = None
         self._warm_steps, self._warm = 0, 0.0
         self._mark = (0.0, 0.0)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.passes and trainer.current_epoch == 1:
-            self.first_pass = self.windows / self.wall
-            self.steps = self.windows = 0
-            self.wall = self.cpu = 0.0
         self._mark = (time.perf_counter(), time.process_time())
 
     def on_train_batch_end(
@@ -71,7 +63,9 @@ class Stopwatch(L.Callback):
         now = (time.perf_counter(), time.process_time())
         wall, cpu = now[0] - self._mark[0], now[1] - self._mark[1]
         self._mark = now
-        if self._warm_steps < WARM_STEPS or (self._warm < WARM_SECONDS and not self.passes):
+        if self.later and trainer.current_epoch == 0:
+            return
+        if self._warm_steps < WARM_STEPS or self._warm < WARM_SECONDS:
             self._warm_steps += 1
             self._warm += wall
             return
@@ -79,10 +73,12 @@ class Stopwatch(L.Callback):
         self.windows += len(batch[0])
         self.wall += wall
         self.cpu += cpu
-        if self.passes and trainer.current_epoch == 0:
-            return
         if self.steps >= LEAST_STEPS and self.wall >= self.seconds:
             raise Enough
+
+    @property
+    def windows_per_second(self) -> float:
+        return self.windows / self.wall
 
 
 def measure_here(overrides: Sequence[str], threads: int, seconds: float) -> Speed:
@@ -95,21 +91,27 @@ def measure_here(overrides: Sequence[str], threads: int, seconds: float) -> Spee
     batch_size = config.data.batch_size
     dataset = dataset_from(config.data.path)
     windows = len(training_windows(dataset, config.data.train_fraction, config.seed))
-    passes = config.window_features["_target_"] != f"{NoFeatures.__module__}.{NoFeatures.__qualname__}"
-    if passes:  # window features are kept after the first pass; it is made short, to be over soon
-        short = (WARM_STEPS + SHORT_PASS) * batch_size / len(dataset.windows_of("train"))
+    first = watch = _timed(config, seconds, later=False)
+    features = config.window_features["_target_"] != f"{NoFeatures.__module__}.{NoFeatures.__qualname__}"
+    if features:  # on a CPU they are kept after the first pass
+        short = SHORT_PASS * batch_size / len(dataset.windows_of("train"))
         config.data.train_fraction = min(config.data.train_fraction, short)
-    watch = Stopwatch(seconds, passes)
-    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Enough):
-        train(config, Path(folder), False, "", callbacks=[watch])
+        watch = _timed(config, seconds, later=True)
     return Speed(
         overrides=tuple(overrides),
-        windows_per_second=watch.windows / watch.wall,
-        cpu_share=watch.cpu / watch.wall / threads,
+        windows_per_second=watch.windows_per_second,
+        cpu_share=min(each.cpu / each.wall / threads for each in (first, watch)),
         batch_size=batch_size,
         batches_per_pass=math.ceil(windows / batch_size),
-        first_pass_windows_per_second=watch.first_pass,
+        first_pass_windows_per_second=first.windows_per_second if features else None,
     )
+
+
+def _timed(config: TrainConfig, seconds: float, later: bool) -> Stopwatch:
+    watch = Stopwatch(seconds, later)
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Enough):
+        train(config, Path(folder), False, "", callbacks=[watch])
+    return watch
 
 
 def measure(overrides: Sequence[str], threads: int, seconds: float) -> Speed:
