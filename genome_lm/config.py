@@ -73,7 +73,7 @@ class DataConfig:
     batch_size: int = MISSING
     eval_batch_size: int = MISSING
     num_workers: int = MISSING
-    feature_cache_mib: int = MISSING  # memory that window features may take on a CPU, MiB
+    feature_cache_mib: int = MISSING  # memory that kept window features may take, MiB
 
 
 @dataclass

@@ -5,6 +5,7 @@
 rebuilds the file from the package pyjaspar (extra `motifs`).
 """
 
+import functools
 import sys
 from dataclasses import dataclass
 from importlib.resources import files
@@ -52,6 +53,7 @@ def motifs_path() -> Path:
     return Path(str(files("genome_lm") / "assets" / "jaspar2024_vertebrates.npz"))
 
 
+@functools.cache  # a quarter of a second
 def read_motifs() -> Motifs:
     """The shipped matrices: the newest version of each of JASPAR 2024 CORE, vertebrates.
 

@@ -42,6 +42,7 @@ def description_of(config: DictConfig, n_tasks: int = 5, context_bp: int | None 
         model_name=config.model.name,
         tokenizer=plain["tokenizer"],
         stem=plain["stem"],
+        window_features=plain["window_features"],
         encoder=plain["model"]["encoder"],
         head=plain["head"],
         context_bp=config.data.context_bp if context_bp is None else context_bp,

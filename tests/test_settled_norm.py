@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.trainer.states import TrainerFn
 from small_run import TINY, run_command, run_folders
 
@@ -61,7 +62,7 @@ def test_windows_one_at_a_time():
 
     head = Head().eval()
     codes = torch.arange(7, dtype=torch.uint8)[:, None]
-    trainer = SimpleNamespace(state=SimpleNamespace(fn=TrainerFn.FITTING))
+    trainer = SimpleNamespace(state=SimpleNamespace(fn=TrainerFn.FITTING), precision_plugin=Precision())
     settled = SettledNorm(head, head.norm, codes, None, batch_size=1)
     settled.on_validation_epoch_start(trainer, SimpleNamespace(device=torch.device("cpu")))
     assert abs(head.norm.running_mean.item() - 3) < 0.6

@@ -1,5 +1,7 @@
 """Motif occupancy against a plain loop, and its way to the head."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -142,27 +144,27 @@ def test_too_short(occupancy):
         MotifOccupancy(10)
 
 
-def test_kept_rows_are_those_of_the_unshifted_windows(small, occupancy):
+def test_kept_rows_are_those_of_the_unshifted_windows(small):
+    occupancy = MotifOccupancy(span_bp=60)
     asked: list[int] = []
-
-    def compute(codes: torch.Tensor) -> torch.Tensor:
-        asked.append(len(codes))
-        return occupancy(codes)
-
-    rows = FeatureRows(small, 100, compute, occupancy.width)
+    occupancy.register_forward_pre_hook(lambda _, inputs: asked.append(len(inputs[0])))
+    rows = FeatureRows(small, 100, occupancy, occupancy.width, keep=True)
     windows = np.array([5, 3, 5, 7])
     expected = occupancy(torch.from_numpy(small.bases(windows, 100)))
     torch.testing.assert_close(rows(windows), expected)
     torch.testing.assert_close(rows(windows[::-1]), expected.flip(0))
     rows(np.array([3, 8]))
-    assert asked == [3, 1]  # each window once
+    assert asked == [4, 3, 1]  # by this test, then each window once
+    assert copy.deepcopy(rows) is rows
+    anew = FeatureRows(small, 100, occupancy, occupancy.width, keep=False)
+    torch.testing.assert_close(anew(windows), expected)
 
 
 def test_a_training_with_kept_rows_is_one_with_computed_ones(small_file, tmp_path):
     found = []
     for cache in (0, 1024):
         runs = tmp_path / str(cache)
-        settings = ("window_features=motifs", "data.max_shift_bp=0", f"data.feature_cache_mib={cache}")
+        settings = ("window_features=motifs", "data.max_shift_bp=20", f"data.feature_cache_mib={cache}")
         assert run_command("train", *TINY, f"data.path={small_file}", f"runs_dir={runs}", *settings) == 0
         (folder,) = run_folders(runs)
         found.append(read_checkpoint(folder / "checkpoints" / "last.ckpt").weights)

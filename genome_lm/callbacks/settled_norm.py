@@ -50,6 +50,7 @@ class SettledNorm(L.Callback):
         n_batches = min(-(-len(self.codes) // self.batch_size), max(1, len(self.codes) // 2))
         for rows in torch.arange(len(self.codes)).tensor_split(n_batches):
             features = None if self.features is None else self.features[rows].to(device)
-            self.network(self.codes[rows].to(device), features)
+            with trainer.precision_plugin.forward_context():  # as in validation
+                self.network(self.codes[rows].to(device), features)
         self.norm.eval()
         self.norm.momentum = momentum

@@ -67,7 +67,15 @@ def check_settings(config: TrainConfig) -> None:
             "DD:HH:MM:SS, such as 00:00:10:00 for ten minutes, or null",
         ),
         ("callbacks.ema_decay", 0 <= callbacks.ema_decay < 1, "0 (off) or more and less than 1"),
-        ("callbacks.norm_windows", callbacks.norm_windows >= 0, "0 (off) or more"),
+        (
+            (
+                "callbacks.norm_windows",
+                callbacks.norm_windows == 0 or callbacks.norm_windows >= 2,
+                "0 (off), or 2 or more",
+            ),
+            callbacks.norm_windows == 0 or callbacks.norm_windows >= 2,
+            "0 (off), or 2 or more",
+        ),
         ("callbacks.patience", callbacks.patience >= 1, least_one),
         ("callbacks.min_delta", 0 <= callbacks.min_delta < math.inf, "0 or more"),
     ):

@@ -15,7 +15,6 @@ from genome_lm.build import datamodule_from, dataset_from, module_from, network_
 from genome_lm.callbacks.settled_norm import SettledNorm
 from genome_lm.checkpoint import VERSION, Description, read_checkpoint
 from genome_lm.choices import TaskKind
-from genome_lm.commands.device import device_from
 from genome_lm.commands.language_result import LanguageResult
 from genome_lm.commands.session import Session, Undertaking, plain_settings, run, say, silence
 from genome_lm.commands.settings import check_settings
@@ -145,13 +144,12 @@ def _settled_norm(
 
 
 def _feature_rows(config: TrainConfig, network: Network, dataset: Dataset) -> FeatureRows | None:
-    """The window features, kept by window where that is worth its memory: a GPU computes them faster."""
+    """The window features, kept by window if they fit."""
     features = network.window_features
-    limit = config.data.feature_cache_mib * 2**20
-    on_gpu = device_from(config.trainer.accelerator, "trainer").type != "cpu"
-    if on_gpu or not features.width or rows_bytes(dataset, features.width) > limit:
+    if not features.width:
         return None
-    return FeatureRows(dataset, config.data.context_bp, features, features.width)
+    keep = rows_bytes(dataset, features.width) <= config.data.feature_cache_mib * 2**20
+    return FeatureRows(dataset, config.data.context_bp, features, features.width, keep=keep)
 
 
 def _line(values: Mapping[str, float]) -> str:

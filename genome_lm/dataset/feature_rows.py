@@ -1,10 +1,8 @@
 """Features of whole windows, computed once a window and kept."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genome_lm.dataset.contents import Dataset
 
@@ -13,36 +11,50 @@ class FeatureRows:
     """Rows of features by window, for features that training does not change.
 
     A row is of the window's middle without shift, whichever way training shifts it, so that it is the same in
-    every epoch and after a resumption. Rows are computed when first asked for.
+    every epoch, after a resumption, and whether rows are kept or not. Copies share the rows: an average of
+    weights copies the whole module.
 
     Args:
         dataset: the open dataset.
         context_bp: the middle of each window that the features are of.
-        compute: features, float32 [batch, width], of base codes, uint8 [batch, context_bp], on the CPU; the
-            same for both strands.
+        compute: features, float32 [batch, width], of base codes, uint8 [batch, context_bp]; the same for both
+            strands. Buffers say where it computes.
         width: features of a window.
+        keep: whether rows are kept, once computed; else they are computed each time.
     """
 
     def __init__(
-        self, dataset: Dataset, context_bp: int, compute: Callable[[Tensor], Tensor], width: int
+        self, dataset: Dataset, context_bp: int, compute: nn.Module, width: int, *, keep: bool
     ) -> None:
         self.dataset = dataset
         self.context_bp = context_bp
         self.compute = compute
         self.known = np.zeros(dataset.n_windows, dtype=bool)
         self.rows = np.empty(
-            (dataset.n_windows, width), dtype=np.float32
-        )  # pages are taken as they are written
+            (dataset.n_windows if keep else 0, width), dtype=np.float32
+        )  # taken page by page
+        self.keep = keep
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "FeatureRows":
+        return self
 
     def __call__(self, windows: np.ndarray) -> Tensor:
         """Features of `windows`, dataset indices int64 [n]: float32 [n, width]."""
+        if not self.keep:
+            return self._computed(windows)
         missing = np.unique(windows[~self.known[windows]])
         if len(missing):
-            codes = torch.from_numpy(self.dataset.bases(missing, self.context_bp))
-            with torch.no_grad():
-                self.rows[missing] = self.compute(codes).numpy()
+            self.rows[missing] = self._computed(missing).cpu().numpy()
             self.known[missing] = True
         return torch.from_numpy(self.rows[windows])
+
+    def _computed(self, windows: np.ndarray) -> Tensor:
+        device = next(iter(self.compute.buffers())).device
+        with torch.no_grad():
+            found: Tensor = self.compute(
+                torch.from_numpy(self.dataset.bases(windows, self.context_bp)).to(device)
+            )
+        return found
 
 
 def rows_bytes(dataset: Dataset, width: int) -> int:
