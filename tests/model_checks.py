@@ -1,5 +1,6 @@
 """What every model must do, whatever its architecture; each check takes the description of one."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,18 +29,25 @@ LONGEST_BP = 1000
 def small(description: Description, packages: Sequence[str]) -> Description:
     """The same model, small enough to be trained in a moment.
 
-    An encoder of a fixed length, whose dense layer makes it tens of millions of weights, gets every whole
-    number above 32 among its arguments, also in lists, lowered to 32: channels and units, as no kernel or
-    pool is as long. The others stay as they are.
+    Every whole number above 32 among the tokenizer's arguments is lowered to 32, the width of the words; and
+    so it is, also in lists, for an encoder of a fixed length, whose dense layer makes it tens of millions of
+    weights: channels and units, as no kernel or pool is as long. The other encoders stay as they are. Window
+    features are left out: they pass the encoder by, and a motif could be learned from them alone.
     """
+    described = replace(
+        description,
+        tokenizer=_lowered(description.tokenizer),
+        window_features={"_target_": "genome_lm.window_features.NoFeatures"},
+    )
     found = class_from("model.encoder", Encoder, description.encoder, packages)
-    if not issubclass(found, FixedLengthEncoder):
-        return description
-    encoder = {name: _lowered(value) for name, value in description.encoder.items()}
-    return replace(description, encoder=encoder)
+    if issubclass(found, FixedLengthEncoder):
+        return replace(described, encoder=_lowered(description.encoder))
+    return described
 
 
 def _lowered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _lowered(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_lowered(item) for item in value]
     return min(value, SMALL) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -111,12 +119,13 @@ def planted(n: int, length_bp: int, seed: int) -> tuple[Tensor, Tensor]:
     return codes, labels[:, None].float()
 
 
-def learns_a_motif(description: Description, packages: Sequence[str], steps: int = 50) -> None:
+def learns_a_motif(description: Description, packages: Sequence[str], steps: int = 120) -> None:
     """From fresh windows every step, so that none is learned by heart; a constant's loss is ln 2 = 0.693."""
     shortest = shortest_bp(description, packages)
     length_bp = -(-shortest // 10) * 10
     network = fresh(one_task(replace(description, context_bp=length_bp)), packages)
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
+    mean = math.log(2)
     for step in range(steps):
         codes, labels = planted(32, length_bp, seed=step)
         loss = nn.functional.binary_cross_entropy_with_logits(network(codes), labels)
@@ -124,6 +133,9 @@ def learns_a_motif(description: Description, packages: Sequence[str], steps: int
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
+        mean = 0.8 * mean + 0.2 * loss.item()
+        if mean < 0.3 and step > 50:  # running statistics take some steps, too
+            break
     codes, labels = planted(256, length_bp, seed=steps)
     with torch.no_grad():
         loss = nn.functional.binary_cross_entropy_with_logits(network.eval()(codes), labels)

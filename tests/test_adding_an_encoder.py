@@ -55,7 +55,7 @@ def here(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def description(here):
     config = yaml.safe_load((here / "mine" / "model" / "indrnn.yaml").read_text())
-    described = description_of(compose_model("bigru", "tokenizer=kmer"))
+    described = description_of(compose_model("bigru", "tokenizer=kmer", "window_features=none"))
     return replace(described, encoder=config["encoder"], model_name=config["name"])
 
 

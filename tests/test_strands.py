@@ -53,7 +53,7 @@ def recurrent() -> list[str]:
 
 
 def described(name: str, tokenizer: str, strand_encoding: str = "shared", stem: str = "none") -> Description:
-    description = description_of(compose_model(name, f"stem={stem}"))
+    description = description_of(compose_model(name, f"stem={stem}", "window_features=none"))
     return replace(
         description,
         tokenizer=TOKENIZERS[tokenizer],
