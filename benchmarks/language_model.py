@@ -72,12 +72,14 @@ class Setting:
 FEW = ("trainer.max_epochs=25", "data.batch_size=64")
 SOME = ("trainer.max_epochs=12",)
 ALL = ("trainer.max_epochs=4",)
-SETTINGS = (
-    Setting(0.01, 0, FEW),
-    Setting(0.1, 0, SOME),
-    Setting(1.0, 0, ALL, ("strong decay",)),
-    Setting(0.01, 1, FEW),
-    Setting(0.1, 1, SOME),
+SETTINGS = tuple(
+    setting
+    for seed in range(3)
+    for setting in (
+        Setting(0.01, seed, FEW),
+        Setting(0.1, seed, SOME),
+        Setting(1.0, seed, ALL, ("strong decay",)),
+    )
 )
 
 
@@ -103,7 +105,7 @@ def main() -> None:
         write(given.output, result)
 
     language("words")
-    for setting in SETTINGS:
+    for setting in SETTINGS[:3] if given.quick else SETTINGS:
         for start in ("scratch", "language model"):
             result["labels"].append(arm(given.output, dataset, setting, start, quick))
             write(given.output, result)
