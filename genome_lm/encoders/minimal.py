@@ -107,9 +107,9 @@ class MinimalEncoder(Encoder):
             return CausalStates(self(tokens)[0])
         if len(self.forward_layers) > 1:
             raise UserError(
-                f"model.encoder has two directions and num_layers {len(self.forward_layers)}, and its second "
-                "layer would see the base to be predicted; a language model needs num_layers 1 or "
-                "bidirectional false"
+                f"a model of two directions and num_layers {len(self.forward_layers)} cannot be trained as a "
+                "language model: its second layer would see the base to be predicted; set "
+                "model.encoder.num_layers=1 or model.encoder.bidirectional=false"
             )
         states, _ = self(tokens)
         return CausalStates(states[..., : self.hidden_size], states[..., self.hidden_size :])
