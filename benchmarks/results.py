@@ -151,7 +151,7 @@ def table(given: argparse.Namespace, contest: Contest) -> int:
         "perplexity. AUROC, AP and F1 are means over tasks; F1 on validation is at thresholds chosen there, "
         "so optimistic.",
         valid_table(entries),
-        f"The best four by validation perplexity: {', '.join(best_four(entries))}.",
+        f"The best by validation perplexity: {', '.join(best_four(entries))}.",
     ]
     if given.test:
         sections += [

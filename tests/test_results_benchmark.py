@@ -209,7 +209,7 @@ def test_test_figures_are_shown_when_asked_for_only(tmp_path, contest, capsys):
     given = Namespace(folder=tmp_path, test=False, output=None)
     assert results.table(given, contest) == 0
     shown = capsys.readouterr().out
-    assert "The best four by validation perplexity: lstm, gru, rnn." in shown
+    assert "The best by validation perplexity: lstm, gru, rnn." in shown
     assert "1.21000" not in shown  # gru's on test, and the regression's
     output = tmp_path / "table.md"
     assert results.table(Namespace(folder=tmp_path, test=True, output=output), contest) == 0
