@@ -29,7 +29,7 @@ GROUPS = {"protocol": "evaluate"}  # the others belong to train
 CHOICES = [
     (path.parent.name, path.stem)
     for path in sorted(config_dir().glob("*/*.yaml"))
-    if path.parent.name != "hydra"
+    if path.parent.name not in {"hydra", "tune"}  # spaces of tune: tests/test_tuning_space.py
 ]
 
 
@@ -64,7 +64,9 @@ def test_the_roots_compose(command):
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_choice_composes_and_builds(group, choice, small):
-    config = OmegaConf.to_object(composed(GROUPS.get(group, "train"), f"{group}={choice}"))
+    # A head without norm takes no features of windows: tested below.
+    plain = ["window_features=none"] if (group, choice) == ("head", "last") else []
+    config = OmegaConf.to_object(composed(GROUPS.get(group, "train"), f"{group}={choice}", *plain))
     if group in GROUPS:
         assert config.protocol.name == choice
         return
@@ -72,6 +74,17 @@ def test_every_choice_composes_and_builds(group, choice, small):
         config.data.context_bp = 60
     module = module_from(describe(config, small, range(3)), config.optimizer, config.allowed_packages)
     assert module.network.head.n_tasks == 3
+
+
+def test_window_features_want_a_norm_and_room(small):
+    def built(*overrides: str) -> None:
+        config = OmegaConf.to_object(composed("train", "data.context_bp=60", *overrides))
+        module_from(describe(config, small, range(3)), config.optimizer, config.allowed_packages)
+
+    with pytest.raises(UserError, match=r"head\.norm is none; .*head\.norm=batch, or window_features=none"):
+        built("head=last")
+    with pytest.raises(UserError, match=r"data\.context_bp is 20; these window_features need at least 33 bp"):
+        built("data.context_bp=20")
 
 
 def test_poster_is_the_set_up_of_the_report(embedded):
@@ -163,6 +176,7 @@ def test_a_mistake_in_train_is_one_line_and_leaves_no_run(
         ("trainer.limit_train_batches", 0, "trainer.limit_train_batches is 0; expected at least 1, or null"),
         ("trainer.limit_val_batches", -1, "trainer.limit_val_batches is -1; expected at least 1, or null"),
         ("callbacks.patience", 0, "callbacks.patience is 0; expected at least 1"),
+        ("callbacks.norm_windows", 1, "callbacks.norm_windows is 1; expected 0 (off), or 2 or more"),
         ("callbacks.min_delta", math.nan, "callbacks.min_delta is nan; expected 0 or more"),
         ("optimizer.learning_rate", -1.0, "optimizer.learning_rate is -1.0; expected more than 0"),
         ("data.context_bp", 1002, "context of 1002 bp does not fit the stored windows"),

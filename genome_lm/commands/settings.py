@@ -68,11 +68,7 @@ def check_settings(config: TrainConfig) -> None:
         ),
         ("callbacks.ema_decay", 0 <= callbacks.ema_decay < 1, "0 (off) or more and less than 1"),
         (
-            (
-                "callbacks.norm_windows",
-                callbacks.norm_windows == 0 or callbacks.norm_windows >= 2,
-                "0 (off), or 2 or more",
-            ),
+            "callbacks.norm_windows",
             callbacks.norm_windows == 0 or callbacks.norm_windows >= 2,
             "0 (off), or 2 or more",
         ),
