@@ -126,7 +126,7 @@ def network_from(description: Description, allowed_packages: Sequence[str]) -> N
     if features.width and head["norm"] != NormKind.batch:
         raise UserError(
             f"head.norm is {head['norm']}; window_features are not standardised by themselves: "
-            "use head.norm=batch"
+            "use head.norm=batch, or window_features=none"
         )
     rate = torch.tensor(description.positive_rate, dtype=torch.float64)
     return Network(
