@@ -48,7 +48,7 @@ def naive(codes: np.ndarray, span: int) -> np.ndarray:
 
 
 def test_the_shipped_matrices_are_jaspars():
-    pyjaspar = pytest.importorskip("pyjaspar")
+    pyjaspar = pytest.importorskip("pyjaspar", reason='needs the extra "motifs", which is in dev')
     shipped = motifs.read_motifs()
     database = pyjaspar.jaspardb(release=motifs.RELEASE)
     try:
@@ -62,9 +62,13 @@ def test_the_shipped_matrices_are_jaspars():
 
 
 def test_rebuilding_gives_the_shipped_file(tmp_path):
-    pytest.importorskip("pyjaspar")
+    pytest.importorskip("pyjaspar", reason='needs the extra "motifs", which is in dev')
     assert motifs.main([str(tmp_path / "again.npz")]) == 0
-    assert (tmp_path / "again.npz").read_bytes() == motifs.motifs_path().read_bytes()
+    # By content: how it is compressed depends on the zlib at hand.
+    with np.load(tmp_path / "again.npz") as again, np.load(motifs.motifs_path()) as shipped:
+        assert set(again) == set(shipped)
+        for name in shipped:
+            np.testing.assert_array_equal(again[name], shipped[name])
 
 
 def test_log_odds_by_hand():

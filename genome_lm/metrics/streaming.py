@@ -6,8 +6,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torchmetrics import Metric
 
 
-class MeanCrossEntropy(Metric):
-    """Mean binary cross-entropy over all tasks and examples seen, in nats; its exp is the perplexity.
+class StreamingMean(Metric):
+    """Mean of what subclasses add.
 
     The states are a float64 total and an int64 count, both summed over ranks, so the mean does not depend on
     how examples fall into batches (the mean of batch means does) nor on the precision of the forward pass.
@@ -25,6 +25,19 @@ class MeanCrossEntropy(Metric):
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
+    def _add(self, summed: Tensor, count: Tensor | int) -> None:
+        # Half-precision training casts every module, metrics included; the empty total loses nothing by it.
+        self.total = self.total.double() + summed
+        self.count += count
+
+    def compute(self) -> Tensor:
+        """float64 scalar; NaN before anything was added."""
+        return self.total / self.count
+
+
+class MeanCrossEntropy(StreamingMean):
+    """Mean binary cross-entropy over all tasks and examples seen, in nats; its exp is the perplexity."""
+
     def update(self, logits: Tensor, labels: Tensor) -> None:
         """Add a batch.
 
@@ -38,10 +51,4 @@ class MeanCrossEntropy(Metric):
         if logits.shape != labels.shape:
             raise ValueError(f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} differ in shape")
         summed = binary_cross_entropy_with_logits(logits.detach().double(), labels.double(), reduction="sum")
-        # Half-precision training casts every module, metrics included; the empty total loses nothing by it.
-        self.total = self.total.double() + summed
-        self.count += logits.numel()
-
-    def compute(self) -> Tensor:
-        """float64 scalar; NaN before the first example."""
-        return self.total / self.count
+        self._add(summed, logits.numel())
