@@ -93,7 +93,8 @@ class MotifOccupancy(WindowFeatures):
                 kernels[0, place, : matrix.shape[1]] = rated.T
                 rated[:4] = rated[:4].flip(0)
                 kernels[1, place, : matrix.shape[1]] = rated.flip(1).T  # the other strand's sites
-            flat = kernels.flatten(2).flatten(0, 1) * ODDS_POWER
+            # Rounded here, so that processors with and without bfloat16 multiply the same numbers.
+            flat = (kernels.flatten(2).flatten(0, 1) * ODDS_POWER).bfloat16().float()
             self.register_buffer(f"kernels_{len(self.group_widths)}", flat.T.contiguous(), persistent=False)
             self.group_widths.append(width)
             order += members
@@ -114,7 +115,7 @@ class MotifOccupancy(WindowFeatures):
         return torch.cat(parts)[:, self.get_buffer("place_of")]
 
     def _occupancy(self, codes: Tensor) -> Tensor:
-        # bfloat16 halves the time where the processor has it.
+        # bfloat16 halves the time where the processor has it; the features are the same.
         number = torch.bfloat16 if _fast_bfloat16(codes.device) else torch.float32
         rows = self.get_buffer("rows").to(number)
         longest = self.group_widths[-1]
@@ -128,7 +129,7 @@ class MotifOccupancy(WindowFeatures):
             beyond = longest - width
             inside = columns[:, beyond : columns.shape[1] - beyond]
             stretches = inside.unfold(1, width, 1).transpose(2, 3).flatten(2)
-            scores = stretches @ kernels
+            scores = (stretches @ kernels).bfloat16()  # as a product of bfloat16 gives them
             best = scores.unflatten(2, (2, -1)).amax(dim=2).float()
             found.append(best.exp_().sum(dim=1).clamp(min=1e-30).log())
         return torch.cat(found, dim=1)
