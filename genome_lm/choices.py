@@ -16,6 +16,13 @@ class TaskKind(StrEnum):
     """The next base of the sequence."""
 
 
+class LeakPolicy(StrEnum):
+    """What to do with weights to start from that were trained on what is held out now."""
+
+    refuse = "refuse"
+    warn = "warn"
+
+
 class HeadKind(StrEnum):
     """Outputs per task of the head."""
 

@@ -12,6 +12,7 @@ from omegaconf import MISSING
 from genome_lm.choices import (
     EndPolicy,
     HeadKind,
+    LeakPolicy,
     LongPolicy,
     NormKind,
     NPolicy,
@@ -83,6 +84,7 @@ class ModelConfig:
     name: str = MISSING
     encoder: dict[str, Any] = MISSING
     init_from: str | None = None  # a checkpoint whose tokenizer, stem and encoder to start from
+    init_leak: LeakPolicy = LeakPolicy.refuse  # of a start that was trained on what is held out now
 
 
 @dataclass

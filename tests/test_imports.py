@@ -50,6 +50,7 @@ ARROWS: dict[str, set[str]] = {
     "optimizer": {"choices", "errors"},
     "checkpoint": {"choices", "errors"},
     "callbacks": {"errors"},
+    "held_out": {"checkpoint", "dataset", "language"},
     "pretrained": {"checkpoint", "errors", "language", "network"},
     "evaluation": {
         "evaluation", "choices", "dataset", "metrics", "network", "atomic", "errors", "tables", "threads",
@@ -79,7 +80,8 @@ ARROWS: dict[str, set[str]] = {
         "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks", "checkpoint",
         "choices", "commands", "config", "dataset", "dataset.datamodule", "dataset.feature_rows",
         "errors", "evaluation", "language", "loggers", "module",
-        "naming", "network", "prediction", "pretrained", "provenance", "report", "runs", "tables", "tracking",
+        "held_out", "naming", "network", "prediction", "pretrained", "provenance", "report", "runs", "tables",
+        "tracking",
     },
     "commands.tune": {
         "atomic", "build", "callbacks", "commands", "config", "errors", "leaderboard", "provenance", "tuning",

@@ -13,11 +13,12 @@ from genome_lm import __version__
 from genome_lm.allocator import keep_freed_memory
 from genome_lm.build import datamodule_from, dataset_from, module_from, network_with_weights
 from genome_lm.callbacks.settled_norm import SettledNorm
-from genome_lm.checkpoint import VERSION, Description, read_checkpoint
+from genome_lm.checkpoint import VERSION, Content, Description, read_checkpoint
 from genome_lm.choices import TaskKind
 from genome_lm.commands.language_result import LanguageResult
 from genome_lm.commands.session import Session, Undertaking, plain_settings, run, say, silence
 from genome_lm.commands.settings import check_settings
+from genome_lm.commands.start import start_for
 from genome_lm.commands.train_language import train_language
 from genome_lm.commands.training_result import TrainResult, training_result
 from genome_lm.config import TrainConfig
@@ -27,6 +28,7 @@ from genome_lm.dataset.feature_rows import FeatureRows, rows_bytes
 from genome_lm.dataset.fraction import rate_among, training_windows
 from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.errors import UserError
+from genome_lm.held_out import with_start
 from genome_lm.module import MultitaskModule
 from genome_lm.naming import task_set_name
 from genome_lm.network import Network
@@ -73,7 +75,8 @@ def _train_multitask(session: Session) -> TrainResult:
     tasks = choose_tasks(
         dataset, config.data.min_positive_rate, config.data.tasks.ids, config.data.tasks.groups
     )
-    description = describe(config, dataset, tasks)
+    start = start_for(config, dataset.origin)
+    description = describe(config, dataset, tasks, start)
     datamodule = datamodule_from(dataset, tasks, config.data, config.seed)
     module = module_from(
         description,
@@ -85,8 +88,8 @@ def _train_multitask(session: Session) -> TrainResult:
     parameters = sum(parameter.numel() for parameter in module.parameters())
     if config.ckpt_path is not None:
         _check_resumable(config, description)
-    elif config.model.init_from is not None:
-        start_from(module.network, vars(description), Path(config.model.init_from))
+    elif start is not None:
+        start_from(module.network, vars(description), start)
     else:
         module.network.load_sources()
 
@@ -169,7 +172,9 @@ def _done(result: TrainResult) -> str:
     )
 
 
-def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Description:
+def describe(
+    config: TrainConfig, dataset: Dataset, tasks: np.ndarray, start: Content | None = None
+) -> Description:
     """What the checkpoints of this run will say about themselves."""
     table = dataset.tasks.subset(tasks)
     settings = plain_settings(config)
@@ -202,11 +207,10 @@ def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Descri
             0.0 if config.data.tasks.ids else config.data.min_positive_rate,  # ids count whatever their rate
             "chosen by id or group" if config.data.tasks.ids or config.data.tasks.groups else "",
         ),
-        dataset={
+        dataset=with_start(dataset.origin, start)
+        | {
             # The embedded dataset is found again wherever the package is installed.
             "path": str(dataset.path.resolve()) if config.data.path else None,
-            "checksum": dataset.checksum,
-            "genome_build": dataset.genome_build,
             "window_bp": dataset.window_bp,
             "bin_bp": dataset.bin_bp,
             "train_fraction": config.data.train_fraction,

@@ -13,11 +13,13 @@ from genome_lm.build_language import (
     language_network_with_weights,
     sequence_from,
 )
-from genome_lm.checkpoint import VERSION
+from genome_lm.checkpoint import VERSION, Content
 from genome_lm.commands.language_result import NEXT_BASE, LanguageResult, language_result
 from genome_lm.commands.session import Session, Undertaking, plain_settings, run, say
+from genome_lm.commands.start import start_for
 from genome_lm.config import TrainConfig
 from genome_lm.errors import UserError
+from genome_lm.held_out import with_start
 from genome_lm.language.checkpoint import LanguageDescription, read_language_checkpoint
 from genome_lm.language.comparison import fit_rivals, target_words
 from genome_lm.language.module import LanguageModule
@@ -33,12 +35,13 @@ def train_language(session: Session) -> LanguageResult:
     """
     config = session.config
     sequence = sequence_from(config.task, config.data)
-    description = describe(config, sequence)
+    start = start_for(config, sequence.origin)
+    description = describe(config, sequence, start)
     network = language_network_from(description, config.allowed_packages)
     if config.ckpt_path is not None:
         _check_resumable(config, description)
-    elif config.model.init_from is not None:
-        start_from(network, vars(description), Path(config.model.init_from))
+    elif start is not None:
+        start_from(network, vars(description), start)
     else:
         network.load_sources()
     data = language_data_from(sequence, config.data, config.seed)
@@ -123,7 +126,9 @@ def _announce_sequence(config: TrainConfig, sequence: SplitSequence) -> None:
         say("        %-5s %s", name, ", ".join(sequence.origin["regions"][name]) or "none")
 
 
-def describe(config: TrainConfig, sequence: SplitSequence) -> LanguageDescription:
+def describe(
+    config: TrainConfig, sequence: SplitSequence, start: Content | None = None
+) -> LanguageDescription:
     """What the checkpoints of this run will say about themselves."""
     settings = plain_settings(config)
     return LanguageDescription(
@@ -135,7 +140,7 @@ def describe(config: TrainConfig, sequence: SplitSequence) -> LanguageDescriptio
         stem=settings["stem"],
         encoder=settings["model"]["encoder"],
         context_bp=config.data.context_bp,
-        sequence=sequence.origin,
+        sequence=with_start(sequence.origin, start),
         config=settings,
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,6 +85,15 @@ class Dataset:
     @property
     def n_windows(self) -> int:
         return len(self.offset)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What a checkpoint says of the data that it was trained on, plain values."""
+        return {
+            "checksum": self.checksum,
+            "genome_build": self.genome_build,
+            "regions": {name: list(self.recipe.get(name) or []) for name in ("valid", "test")},
+        }
 
     def windows_of(self, split: str) -> np.ndarray:
         """Indices of the windows of `split`, int64, in dataset order.
