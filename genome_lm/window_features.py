@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from genome_lm.dna import N_CODE
 from genome_lm.errors import UserError
-from genome_lm.motifs import read_motifs
+from genome_lm.motifs import RELEASE, read_motifs
 
 ODDS_POWER = 0.72
 WINDOWS_AT_ONCE = 32  # fewer leave the threads little to share, more leave the caches
@@ -60,13 +60,19 @@ class MotifOccupancy(WindowFeatures):
     Args:
         span_bp: bases in the middle of the window that are searched, one more where the window's middle lies
             otherwise, so that both strands have the same; shorter windows are searched whole.
+        release: of JASPAR; a checkpoint so says which matrices it was trained with.
 
     Raises:
-        UserError: the span is shorter than the longest motif.
+        UserError: the span is shorter than the longest motif, or another release ships with the package.
     """
 
-    def __init__(self, span_bp: int = 500) -> None:
+    def __init__(self, span_bp: int = 500, release: str = RELEASE) -> None:
         super().__init__()
+        if release != RELEASE:
+            raise UserError(
+                f"window_features.release is {release}; this version of genome_lm ships {RELEASE}: "
+                "use that, or the version that the checkpoint was made with"
+            )
         matrices = read_motifs().log_odds()
         longest = max(matrix.shape[1] for matrix in matrices)
         if span_bp < longest:

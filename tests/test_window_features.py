@@ -157,6 +157,18 @@ def test_too_short(occupancy):
         MotifOccupancy(10)
 
 
+def test_other_matrices_are_refused(monkeypatch, tmp_path):
+    with pytest.raises(UserError, match=r"window_features\.release is JASPAR2030; .* ships JASPAR2024"):
+        MotifOccupancy(60, release="JASPAR2030")
+    with np.load(motifs.motifs_path()) as shipped:
+        content = dict(shipped)
+    content["counts"][0, 0] += 1
+    np.savez(tmp_path / "other.npz", **content)
+    monkeypatch.setattr(motifs, "motifs_path", lambda: tmp_path / "other.npz")
+    with pytest.raises(UserError, match="holds other matrices than JASPAR2024's"):
+        motifs.read_motifs.__wrapped__()
+
+
 def test_kept_rows_are_those_of_the_unshifted_windows(small):
     occupancy = MotifOccupancy(span_bp=60)
     asked: list[int] = []
