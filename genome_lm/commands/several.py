@@ -37,9 +37,10 @@ def train_on_devices(config: TrainConfig, run_dir: Path, interactive: bool, comm
     if trainer.launcher is not Launcher.local:
         rank = started_rank(trainer.launcher, os.environ)
         _count(trainer, rank)
+        from genome_lm.commands.strategy import meeting_of
         from genome_lm.commands.train_rank import train_as_rank
 
-        return train_as_rank(rank, "env://", config, run_dir, interactive, command)
+        return train_as_rank(rank, meeting_of(trainer.launcher, rank), config, run_dir, interactive, command)
     _check_local(trainer)
     if trainer.devices is None:
         trainer.devices = _gpus(trainer)

@@ -1,5 +1,6 @@
 """How Lightning trains on several devices, in processes that exist and have met already."""
 
+import os
 from datetime import timedelta
 
 from lightning.pytorch.plugins.environments import (
@@ -12,6 +13,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from genome_lm.choices import Launcher
 from genome_lm.collectives import world_size
 from genome_lm.config import TrainerConfig
+from genome_lm.ranks.started import Rank
 
 
 def strategy_from(config: TrainerConfig) -> str | Strategy:
@@ -27,6 +29,15 @@ def strategy_from(config: TrainerConfig) -> str | Strategy:
         timeout=timedelta(seconds=config.timeout_seconds),
         broadcast_buffers=False,
     )
+
+
+def meeting_of(launcher: Launcher, rank: Rank) -> str:
+    """Where processes that torchrun or srun has started find each other, as torch's `init_method`."""
+    if launcher is Launcher.torchrun:
+        return "env://"
+    os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(rank.per_node))  # Lightning insists on it
+    slurm = SLURMEnvironment(auto_requeue=False)
+    return f"tcp://{slurm.main_address}:{slurm.main_port}"
 
 
 def _environment(launcher: Launcher) -> ClusterEnvironment:

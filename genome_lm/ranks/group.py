@@ -22,8 +22,8 @@ def joined(
 
     Args:
         rank: which one it is.
-        meeting: torch's `init_method`: where the processes find each other, such as "file:///tmp/x/meeting", or
-            "env://" for the address in MASTER_ADDR and MASTER_PORT.
+        meeting: torch's `init_method`: where the processes find each other, such as "file:///tmp/x/meeting",
+            "tcp://node7:12345", or "env://" for the address in MASTER_ADDR and MASTER_PORT.
         device: the kind that is computed on; of GPUs, this rank takes that of its local number.
         backend: of the sums.
         timeout_seconds: that a process waits for the others in a sum.
@@ -48,8 +48,8 @@ def joined(
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"rank {rank.number} of {rank.world} does not find the others by {meeting}: {reason}; see that all "
-            "were started, and that MASTER_ADDR and MASTER_PORT can be reached where they are used"
+            f"the {rank.world} ranks do not find each other by {meeting}: {reason}; see that all were started, and "
+            "that the address (MASTER_ADDR and MASTER_PORT say another) can be reached from each node"
         ) from error
     try:
         yield
