@@ -103,6 +103,29 @@ class PrunerKind(StrEnum):
     none = "none"
 
 
+class Launcher(StrEnum):
+    """Who starts the processes of a training on several devices, one a device."""
+
+    local = "local"
+    """The command itself, on this machine."""
+
+    torchrun = "torchrun"
+    """`torchrun` or `python -m torch.distributed.run`, on any number of nodes."""
+
+    slurm = "slurm"
+    """`srun`, on any number of nodes."""
+
+
+class Backend(StrEnum):
+    """Library that sums over the processes."""
+
+    auto = "auto"
+    """nccl on GPUs, gloo on CPUs."""
+
+    gloo = "gloo"
+    nccl = "nccl"
+
+
 class Protocol(StrEnum):
     """Where the thresholds come from, for every predictor alike."""
 

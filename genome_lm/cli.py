@@ -25,15 +25,22 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genome_lm import __version__
+from genome_lm.choices import Launcher
 from genome_lm.config import EvaluateConfig, PredictConfig, PrepareConfig, TrainConfig
 from genome_lm.config_errors import explain, refuse_added_keys
 from genome_lm.config_files import config_dir
 from genome_lm.errors import UserError
 from genome_lm.leaderboard.training import ERROR_FILE
+from genome_lm.ranks.started import HOW_TO_START, started_by, started_rank
 from genome_lm.sweep import SweepTable
 from genome_lm.tuning.config import TuneConfig
 
 logger = logging.getLogger(__name__)
+
+SWEEP_OF_RANKS = (
+    "a sweep (-m) starts the processes of its jobs itself; use trainer=ddp with it, or give torchrun and srun one "
+    "configuration"
+)
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -84,17 +91,14 @@ def evaluate() -> None:
 
 
 def _train(config: DictConfig, run_dir: Path) -> float:
-    if HydraConfig.get().mode == RunMode.MULTIRUN and config.trainer.devices > 1:
-        raise UserError(  # Lightning would start the whole sweep again in each further rank
-            f"trainer.devices is {config.trainer.devices}; a sweep (-m) trains each job on 1 device: "
-            "start one run a configuration instead"
-        )
+    if HydraConfig.get().mode == RunMode.MULTIRUN and config.trainer.launcher != Launcher.local:
+        raise UserError(SWEEP_OF_RANKS)
     if HydraConfig.get().mode == RunMode.MULTIRUN and config.logger.group is None:
         config.logger.group = Path(HydraConfig.get().sweep.dir).name
-    from genome_lm.commands.train import train as job
+    from genome_lm.commands.several import train_on_devices as job
 
     command = _repeating("train")
-    return job(OmegaConf.to_object(config), run_dir, sys.stderr.isatty(), command).valid_perplexity  # type: ignore[arg-type]
+    return job(OmegaConf.to_object(config), run_dir, sys.stderr.isatty(), command)  # type: ignore[arg-type]
 
 
 def _evaluate(config: DictConfig, run_dir: Path) -> float:
@@ -162,6 +166,7 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
     job = job or _JOBS[command]
     if command != "train" and {"-m", "--multirun"} & set(arguments):
         _leave(f"{command} runs one job at a time; -m sweeps are for train")
+    arguments = [*arguments, *_as_rank(command, arguments)]
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="tune_schema", node=TuneConfig)
@@ -178,7 +183,7 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
     failures: list[UserError] = []
 
     def task(config: DictConfig) -> float | None:
-        sys.argv = command_line  # Lightning starts further ranks by it
+        sys.argv = command_line
         return _job(command, job, config, failures)
 
     SweepTable.failed = 0
@@ -193,6 +198,23 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
         _leave(str(failures[0]))
     if SweepTable.failed:
         _leave(f"{SweepTable.failed} of the sweep's jobs failed; each folder says why in {ERROR_FILE}")
+
+
+def _as_rank(command: str, arguments: Sequence[str]) -> list[str]:
+    """Overrides for a process that torchrun or srun has started: of a run's files, Hydra's too are rank 0's."""
+    starter = started_by(os.environ)
+    if starter is None:
+        return []
+    if command != "train":
+        _leave(
+            f"{command} was started several times over by {starter.value}; start it once, "
+            f"or train so: {HOW_TO_START[starter]}"
+        )
+    if {"-m", "--multirun"} & set(arguments):
+        _leave(SWEEP_OF_RANKS)
+    with _mistakes_in_one_line():
+        further = started_rank(starter, os.environ).number > 0
+    return ["hydra.run.dir=.", "hydra.output_subdir=null"] if further else []
 
 
 @contextmanager
@@ -277,7 +299,7 @@ def _config_dirs() -> list[str]:
 
 def _remove_if_unused(run_dir: Path) -> None:
     """Remove a run folder in which only Hydra has written, so that a refused run leaves nothing behind."""
-    if [path.name for path in run_dir.iterdir()] == [".hydra"]:
+    if run_dir != Path.cwd() and [path.name for path in run_dir.iterdir()] == [".hydra"]:
         shutil.rmtree(run_dir)
 
 

@@ -10,8 +10,10 @@ from typing import Any
 from omegaconf import MISSING
 
 from genome_lm.choices import (
+    Backend,
     EndPolicy,
     HeadKind,
+    Launcher,
     LeakPolicy,
     LongPolicy,
     NormKind,
@@ -118,7 +120,11 @@ class TrainerConfig:
     max_epochs: int = MISSING
     max_time: str | None = None  # DD:HH:MM:SS
     accelerator: Accelerator = MISSING
-    devices: int = MISSING
+    devices: int | None = MISSING  # a node; null: all GPUs of this machine, or as many as were started
+    launcher: Launcher = MISSING
+    num_nodes: int | None = 1  # null: as many as torchrun or srun have started
+    backend: Backend = MISSING
+    timeout_seconds: int = MISSING
     precision: Precision = MISSING
     gradient_clip_norm: float = MISSING
     threads: int | None = None
@@ -213,6 +219,7 @@ class ScoringConfig:
     batch_size: int = MISSING
     accelerator: Accelerator = MISSING
     threads: int | None = None
+    devices: int = MISSING
     average_strands: bool | None = None  # null: as in training
     track: bool = MISSING  # add the result to the W&B or TensorBoard run of the training
     ensemble: bool = MISSING  # of several checkpoints

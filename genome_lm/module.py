@@ -8,6 +8,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from genome_lm.choices import TaskWeighting
+from genome_lm.collectives import mean_over_ranks
 from genome_lm.dataset.datamodule import Batch
 from genome_lm.dataset.feature_rows import FeatureRows
 from genome_lm.metrics import MeanCrossEntropy, TaskHistograms, prior_logits
@@ -87,10 +88,13 @@ class MultitaskModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits = self(batch.codes, self._features(batch))
         self.train_loss.update(logits, batch.labels)
-        loss = nn.functional.binary_cross_entropy_with_logits(
-            logits,
-            batch.labels.to(logits.dtype),
-            self.weights,  # of shape [n_tasks]: the same in each example
+        loss = mean_over_ranks(
+            nn.functional.binary_cross_entropy_with_logits(
+                logits,
+                batch.labels.to(logits.dtype),
+                self.weights,  # of shape [n_tasks]: the same in each example
+            ),
+            len(logits),
         )
         self.log("train/loss", loss, batch_size=len(batch.codes))
         return loss

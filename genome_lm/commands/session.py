@@ -20,11 +20,15 @@ from genome_lm.callbacks.averaged_weights import AveragedWeights
 from genome_lm.callbacks.epoch_figures import EpochFigures
 from genome_lm.callbacks.epoch_report import EpochReport
 from genome_lm.callbacks.finite_loss import FiniteLoss
+from genome_lm.callbacks.rank_seed import RankSeed
+from genome_lm.collectives import from_first, rank
 from genome_lm.commands.device import device_from
+from genome_lm.commands.strategy import strategy_from
 from genome_lm.config import TrainConfig
 from genome_lm.errors import UserError
 from genome_lm.loggers import begin, finish, log_result, loggers_from
 from genome_lm.provenance import Provenance
+from genome_lm.ranks.group import check_agreement
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +129,7 @@ def run(
             validation.
     """
     config, run_dir = session.config, session.run_dir
+    check_agreement({"dataset checksum": undertaking.facts["dataset"]["checksum"]})
     _write(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(undertaking.settings)))
     checkpoints = ModelCheckpoint(
         dirpath=run_dir / "checkpoints",
@@ -137,6 +142,7 @@ def run(
     report, figures = EpochReport(undertaking.line), EpochFigures()
     callbacks = [
         FiniteLoss(config.trainer.log_every_n_steps),
+        RankSeed(config.seed),
         report,
         figures,
         checkpoints,
@@ -189,7 +195,9 @@ def _trainer(session: Session, callbacks: list[L.Callback], loggers: list[Any]) 
     return L.Trainer(
         default_root_dir=session.run_dir,
         accelerator=device_from(settings.accelerator, "trainer").type,
-        devices=settings.devices,
+        devices=settings.devices or 1,
+        num_nodes=settings.num_nodes or 1,
+        strategy=strategy_from(settings),
         precision=settings.precision.value,
         max_epochs=settings.max_epochs,
         max_time=settings.max_time,
@@ -236,7 +244,8 @@ def _finished(
             "raise trainer.max_time or trainer.max_epochs"
         )
     path = checkpoints.best_model_path
-    epoch = int(torch.load(path, map_location="cpu", weights_only=True)["epoch"])
+    # Of one rank: the others may not see the file yet, or not at all.
+    epoch = from_first(_epoch_of(path) if rank() == 0 else 0)
     return Finished(
         session=session,
         perplexity=float(best),
@@ -247,6 +256,10 @@ def _finished(
         seconds=seconds,
         report=report,
     )
+
+
+def _epoch_of(path: str) -> int:
+    return int(torch.load(path, map_location="cpu", weights_only=True)["epoch"])
 
 
 def silence(module: Any) -> None:
@@ -261,6 +274,7 @@ def silence(module: Any) -> None:
     module.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     module.filterwarnings("ignore", message=".*GPU available but not used.*")
     module.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")  # Lightning's own use of torch
+    module.filterwarnings("ignore", message=".*broadcast_buffers.*is deprecated.*")  # torch 2.6 has no other name
     module.filterwarnings("ignore", message=".*sync_dist=True.*")  # MeanCrossEntropy is reduced already
     for name in ("lightning.pytorch", "lightning.fabric"):  # their notes on devices and products
         logging.getLogger(name).setLevel(logging.WARNING)
