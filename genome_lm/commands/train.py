@@ -2,12 +2,14 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 
 from genome_lm import __version__
 from genome_lm.allocator import keep_freed_memory
@@ -16,6 +18,14 @@ from genome_lm.callbacks.settled_norm import SettledNorm
 from genome_lm.checkpoint import VERSION, Description, read_checkpoint
 from genome_lm.choices import TaskKind
 from genome_lm.commands.language_result import LanguageResult
+from genome_lm.commands.resume import (
+    RESULT,
+    ResumePoint,
+    check_same_settings,
+    finished_result,
+    resume_point,
+    sole_owner,
+)
 from genome_lm.commands.session import Session, Undertaking, plain_settings, run, say, silence
 from genome_lm.commands.settings import check_settings
 from genome_lm.commands.train_language import train_language
@@ -54,7 +64,31 @@ def train(
         UserError: the configuration or the data cannot be used, or the loss stops being finite.
     """
     check_settings(config)
-    session = Session(config, run_dir, interactive, provenance(command), callbacks)
+    with sole_owner(run_dir) if not rank_zero_only.rank else nullcontext():
+        if config.resume is not None and (done := _finished(config, run_dir)) is not None:
+            return done
+        resume = resume_point(config, run_dir)
+        return _train(Session(config, run_dir, interactive, provenance(command), callbacks, resume))
+
+
+def _finished(config: TrainConfig, run_dir: Path) -> TrainResult | LanguageResult | None:
+    """The result of a run that is done already."""
+    result = finished_result(run_dir, plain_settings(config))
+    if result is None:
+        return None
+    kind = LanguageResult if config.task.name is TaskKind.language_model else TrainResult
+    try:
+        done = kind(**result)
+    except TypeError as error:
+        raise UserError(
+            f"{run_dir / RESULT} was written by another version of genome_lm; give another run_dir"
+        ) from error
+    say("done    %s: valid perplexity %.4f; nothing is left to train", run_dir, done.valid_perplexity)
+    return done
+
+
+def _train(session: Session) -> TrainResult | LanguageResult:
+    config = session.config
     if config.trainer.keep_freed_memory:
         keep_freed_memory()
     if config.trainer.threads is not None:
@@ -83,8 +117,8 @@ def _train_multitask(session: Session) -> TrainResult:
         config.task.weighting,
     )
     parameters = sum(parameter.numel() for parameter in module.parameters())
-    if config.ckpt_path is not None:
-        _check_resumable(config, description)
+    if session.resume is not None:
+        _check_resumable(config, description, session.resume)
     elif config.model.init_from is not None:
         start_from(module.network, vars(description), Path(config.model.init_from))
     else:
@@ -106,6 +140,8 @@ def _train_multitask(session: Session) -> TrainResult:
         if config.model.init_from is not None:
             say("from    %s", config.model.init_from)
         say("run     %s", session.run_dir)
+        if session.resume is not None:
+            say("resume  %s, %s steps", session.resume.path, f"{session.resume.step:,}")
 
     module.feature_rows = _feature_rows(config, module.network, dataset)
     settled = _settled_norm(config, module, datamodule)
@@ -215,9 +251,11 @@ def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Descri
     )
 
 
-def _check_resumable(config: TrainConfig, description: Description) -> None:
+def _check_resumable(config: TrainConfig, description: Description, resume: ResumePoint) -> None:
     """A checkpoint to go on from must hold the same network and the same tasks, and leave epochs to train."""
-    saved = read_checkpoint(Path(str(config.ckpt_path)))
+    saved = read_checkpoint(resume.path)
+    if resume.exact:
+        check_same_settings(resume.config, description.config, resume.path.parents[1])
     parts = ("encoder", "tokenizer", "stem", "strand_encoding", "window_features", "head", "context_bp")
     for name in ("tasks", *parts):
         if getattr(saved.description, name) != getattr(description, name):
@@ -233,8 +271,8 @@ def _check_resumable(config: TrainConfig, description: Description) -> None:
             "or train anew without ckpt_path"
         )
     network_with_weights(saved, config.allowed_packages)
-    if saved.epochs >= config.trainer.max_epochs:
+    if resume.epochs >= config.trainer.max_epochs and not resume.exact:
         raise UserError(
-            f"checkpoint {saved.path} has {saved.epochs} epochs behind it and trainer.max_epochs is "
+            f"checkpoint {saved.path} has {resume.epochs} epochs behind it and trainer.max_epochs is "
             f"{config.trainer.max_epochs}; give more to go on"
         )

@@ -15,6 +15,7 @@ from genome_lm.build_language import (
 )
 from genome_lm.checkpoint import VERSION
 from genome_lm.commands.language_result import NEXT_BASE, LanguageResult, language_result
+from genome_lm.commands.resume import ResumePoint, check_same_settings
 from genome_lm.commands.session import Session, Undertaking, plain_settings, run, say
 from genome_lm.config import TrainConfig
 from genome_lm.errors import UserError
@@ -35,8 +36,8 @@ def train_language(session: Session) -> LanguageResult:
     sequence = sequence_from(config.task, config.data)
     description = describe(config, sequence)
     network = language_network_from(description, config.allowed_packages)
-    if config.ckpt_path is not None:
-        _check_resumable(config, description)
+    if session.resume is not None:
+        _check_resumable(config, description, session.resume)
     elif config.model.init_from is not None:
         start_from(network, vars(description), Path(config.model.init_from))
     else:
@@ -74,6 +75,8 @@ def train_language(session: Session) -> LanguageResult:
         if config.model.init_from is not None:
             say("from    %s", config.model.init_from)
         say("run     %s", session.run_dir)
+        if session.resume is not None:
+            say("resume  %s, %s steps", session.resume.path, f"{session.resume.step:,}")
 
     def line(values: Mapping[str, float]) -> str:
         # A training that runs out of time may end an epoch before it is validated.
@@ -140,9 +143,13 @@ def describe(config: TrainConfig, sequence: SplitSequence) -> LanguageDescriptio
     )
 
 
-def _check_resumable(config: TrainConfig, description: LanguageDescription) -> None:
+def _check_resumable(
+    config: TrainConfig, description: LanguageDescription, resume: ResumePoint
+) -> None:
     """A checkpoint to go on from must hold the same network and sequence, and leave epochs to train."""
-    saved = read_language_checkpoint(Path(str(config.ckpt_path)))
+    saved = read_language_checkpoint(resume.path)
+    if resume.exact:
+        check_same_settings(resume.config, description.config, resume.path.parents[1])
     for name in ("encoder", "tokenizer", "stem", "context_bp"):
         if getattr(saved.description, name) != getattr(description, name):
             raise UserError(
@@ -156,9 +163,9 @@ def _check_resumable(config: TrainConfig, description: LanguageDescription) -> N
                 "repeat the settings of its config.yaml, or train anew without ckpt_path"
             )
     language_network_with_weights(saved, config.allowed_packages)
-    if saved.epochs >= config.trainer.max_epochs:
+    if resume.epochs >= config.trainer.max_epochs and not resume.exact:
         raise UserError(
-            f"checkpoint {saved.path} has {saved.epochs} epochs behind it and trainer.max_epochs is "
+            f"checkpoint {saved.path} has {resume.epochs} epochs behind it and trainer.max_epochs is "
             f"{config.trainer.max_epochs}; give more to go on"
         )
 
