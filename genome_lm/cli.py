@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from types import FrameType
@@ -29,7 +29,7 @@ from genome_lm.choices import Launcher
 from genome_lm.config import EvaluateConfig, PredictConfig, PrepareConfig, TrainConfig
 from genome_lm.config_errors import explain, refuse_added_keys
 from genome_lm.config_files import config_dir
-from genome_lm.errors import UserError
+from genome_lm.errors import Terminated, UserError
 from genome_lm.leaderboard.training import ERROR_FILE
 from genome_lm.ranks.started import HOW_TO_START, started_by, started_rank
 from genome_lm.sweep import SweepTable
@@ -44,7 +44,6 @@ SWEEP_OF_RANKS = (
 
 USER_ERROR = 2
 INTERRUPTED = 130
-TERMINATED = 143
 
 DESCRIPTION = """\
 How much of many chromatin experiments does the DNA sequence alone explain?
@@ -173,6 +172,7 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="prepare_schema", node=PrepareConfig)
     store.store(name="predict_schema", node=PredictConfig)
+    OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
     # OpenMP threads that wait by spinning stall when another process is busy: training was seen to drop from
     # 2,200 to 220 windows a second. Sleeping costs up to a quarter of the speed on an idle machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -187,9 +187,7 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
         return _job(command, job, config, failures)
 
     SweepTable.failed = 0
-    # Lightning has a handler of its own while it trains.
-    ending = nullcontext() if command in ("train", "tune") else _termination_in_order()
-    with _mistakes_in_one_line(), ending:
+    with _mistakes_in_one_line(), _termination_in_order():  # while it trains, Termination takes the signals
         try:
             hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)(task)()
         except (HydraException, OmegaConfBaseException) as error:
@@ -233,21 +231,25 @@ def _mistakes_in_one_line() -> Iterator[None]:
 
 @contextmanager
 def _termination_in_order() -> Iterator[None]:
-    """Turn SIGTERM, such as a batch system sends at the end of the time, into an exit that cleans up."""
+    """Turn SIGTERM or SIGUSR1, as batch systems send before the end, into an exit that cleans up."""
     if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
         yield
         return
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut the cleaning up short
-        print("terminated", file=sys.stderr)
-        sys.exit(TERMINATED)
+        for each in before:  # a second one must not cut the cleaning up short
+            signal.signal(each, signal.SIG_IGN)
+        raise Terminated
 
-    before = signal.signal(signal.SIGTERM, leave)
+    before = {each: signal.signal(each, leave) for each in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield
+    except Terminated:
+        print("terminated", file=sys.stderr)
+        raise
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+        for each, handler in before.items():
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
 
 def _leave(message: str) -> None:
@@ -281,6 +283,13 @@ def _job(command: str, job: Job, config: DictConfig, failures: list[UserError]) 
             raise
         _note(run_dir, traceback.format_exc())
     return float("nan")
+
+
+def _run_folder(run_dir: str | None, resume: str | None, runs_dir: str, run_name: str, stamp: str) -> str:
+    """The resolver behind `hydra.run.dir`: a run that is to go on needs a folder that is found again."""
+    if run_dir is not None:
+        return str(run_dir)
+    return f"{runs_dir}/{run_name}" if resume is not None else f"{runs_dir}/{stamp}_{run_name}"
 
 
 def _repeating(command: str) -> str:

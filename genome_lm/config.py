@@ -46,6 +46,12 @@ class Precision(StrEnum):
     fp16 = "16-mixed"
 
 
+class Resume(StrEnum):
+    """`auto`: go on with what is in the run folder, or begin there; null: begin."""
+
+    auto = "auto"
+
+
 class LoggerName(StrEnum):
     """Where to log besides `metrics.csv`, which is always written."""
 
@@ -156,6 +162,8 @@ class CallbacksConfig:
     patience: int = MISSING
     min_delta: float = MISSING
     save_last: bool = MISSING
+    save_every_minutes: float | None = None  # last.ckpt within an epoch; null: not by time
+    save_every_steps: int | None = None  # the same by optimiser steps
 
 
 @dataclass
@@ -196,7 +204,9 @@ class TrainConfig:
     seed: int = MISSING
     strand_encoding: StrandEncoding = MISSING
     average_strands: bool = MISSING
-    ckpt_path: str | None = None
+    ckpt_path: str | None = None  # a checkpoint, a run folder, or last: of the newest run below runs_dir
+    resume: Resume | None = None
+    run_dir: str | None = None
     run_name: str = MISSING
     runs_dir: str = MISSING
     allowed_packages: list[str] = MISSING

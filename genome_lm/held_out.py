@@ -25,9 +25,14 @@ def origin_of(start: Content) -> dict[str, Any]:
     return {}
 
 
-def with_start(origin: Mapping[str, Any], start: Content | None) -> dict[str, Any]:
-    """An origin that tells of its start, too."""
-    return dict(origin) if start is None else {**origin, STARTED_FROM: origin_of(start)}
+def with_start(origin: Mapping[str, Any], started_from: Mapping[str, Any] | None) -> dict[str, Any]:
+    """An origin that tells of its start, too.
+
+    Args:
+        origin: of a training.
+        started_from: the origin of the weights that it started from; None for fresh ones.
+    """
+    return dict(origin) if started_from is None else {**origin, STARTED_FROM: dict(started_from)}
 
 
 @dataclass(frozen=True)

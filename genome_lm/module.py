@@ -17,6 +17,9 @@ from genome_lm.optimizer import OptimizerSettings
 
 LEAST_RATE = 0.01
 
+TRAIN_LOSS = "train_loss"
+"""In checkpoints: the sums behind the training perplexity, of the epoch so far."""
+
 
 class MultitaskModule(L.LightningModule):
     """Trains a network by the mean binary cross-entropy over tasks and examples.
@@ -130,6 +133,11 @@ class MultitaskModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["genome_lm"] = self.description
+        checkpoint[TRAIN_LOSS] = self.train_loss.sums()  # of an epoch that a resumed training ends
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if TRAIN_LOSS in checkpoint:  # older ones lack it
+            self.train_loss.restore(checkpoint[TRAIN_LOSS], self.global_rank)
 
 
 def task_weights(positive_rate: Tensor, weighting: TaskWeighting) -> Tensor:

@@ -77,7 +77,7 @@ def test_the_start_of_a_start_counts():
     leaky = start({"valid": ["chr5"], "test": []}, checksum="sha256:first")
     between = start(NOW["regions"])
     assert seen_before(between, NOW).leak is None
-    behind = {"sequence": with_start(between.description["sequence"], leaky)}
+    behind = {"sequence": with_start(between.description["sequence"], leaky.description["sequence"])}
     again = Content(Path("start.ckpt"), "language_model", behind, {}, 1)
     assert seen_before(again, NOW).leak.startswith("chr1:0-100")
     # The same data have the same splits, but what came before them may not.

@@ -7,26 +7,35 @@ from typing import Any
 
 from genome_lm.checkpoint import Content, read_content
 from genome_lm.choices import LeakPolicy
+from genome_lm.commands.resume import ResumePoint
 from genome_lm.config import TrainConfig
 from genome_lm.errors import UserError
-from genome_lm.held_out import seen_before
+from genome_lm.held_out import origin_of, seen_before
 
 logger = logging.getLogger(__name__)
 
 
-def start_for(config: TrainConfig, now: Mapping[str, Any]) -> Content | None:
-    """What `model.init_from` names; None for fresh weights, or where `ckpt_path` brings all of them.
+def start_for(
+    config: TrainConfig, now: Mapping[str, Any], resume: ResumePoint | None
+) -> tuple[Content | None, Mapping[str, Any] | None]:
+    """What `model.init_from` names, and its origin.
+
+    The first is None for fresh weights, or where a resumed training brings all of them; the second is then that of the
+    weights that the resumed training started from.
 
     Args:
         config: the configuration of the training.
         now: `checksum`, `genome_build` and `regions` of its data.
+        resume: where the training goes on.
 
     Raises:
         UserError: the checkpoint cannot be read, or was trained on what is held out now and
             `model.init_leak` is refuse.
     """
-    if config.model.init_from is None or config.ckpt_path is not None:
-        return None
+    if resume is not None:
+        return None, resume.started_from
+    if config.model.init_from is None:
+        return None, None
     start = read_content(Path(config.model.init_from))
     seen = seen_before(start, now)
     if seen.leak is not None and config.model.init_leak is LeakPolicy.refuse:
@@ -40,4 +49,4 @@ def start_for(config: TrainConfig, now: Mapping[str, Any]) -> Content | None:
         logger.warning(
             "whether model.init_from was trained on what is held out now cannot be told: %s", doubt
         )
-    return start
+    return start, origin_of(start)

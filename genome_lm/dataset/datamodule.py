@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from genome_lm.dataset.contents import Dataset
+from genome_lm.dataset.position import ResumableLoading
 from genome_lm.dna import reverse_complement
 from genome_lm.errors import UserError
 
@@ -49,6 +49,8 @@ class EpochSampler(Sampler[Plan]):
         reverse_complement: whether each example is flipped with probability 1/2.
         seed: of the generator.
         rank, world_size: this process's number and the number of processes.
+        epoch: to draw first.
+        first_batch: of that epoch, where a resumed training goes on; later ones are drawn whole.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class EpochSampler(Sampler[Plan]):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        epoch: int = 0,
+        first_batch: int = 0,
     ) -> None:
         self.windows = windows
         self.batch_size = batch_size
@@ -71,7 +75,8 @@ class EpochSampler(Sampler[Plan]):
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.epoch = 0
+        self.epoch = epoch
+        self._resumed = (epoch, first_batch)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch to draw next; Lightning calls this."""
@@ -98,7 +103,9 @@ class EpochSampler(Sampler[Plan]):
         )
         flip = generator.random(n) < 0.5 if self.reverse_complement else np.zeros(n, dtype=bool)
         starts = self._starts()
-        for first, end in zip(starts, [*starts[1:], n], strict=True):
+        epoch, first_batch = self._resumed
+        spans = list(zip(starts, [*starts[1:], n], strict=True))
+        for first, end in spans[first_batch if self.epoch == epoch else 0 :]:
             size = end - first
             mine = slice(
                 first + size * self.rank // self.world_size,
@@ -129,7 +136,7 @@ class WindowBatches(TorchDataset[Batch]):
         return Batch(torch.from_numpy(codes), torch.from_numpy(labels), torch.from_numpy(plan.window))
 
 
-class GenomeDataModule(L.LightningDataModule):
+class GenomeDataModule(ResumableLoading):
     """Train, validation and test batches of one dataset file.
 
     Args:
@@ -226,6 +233,8 @@ class GenomeDataModule(L.LightningDataModule):
                 seed=self.seed,
                 rank=rank,
                 world_size=world_size,
+                epoch=self.first_epoch,
+                first_batch=self.first_batch,
             )
         )
 

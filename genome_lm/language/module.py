@@ -14,6 +14,9 @@ from genome_lm.language.network import N_LETTERS, LanguageNetwork, Prediction
 from genome_lm.metrics.next_base import NextBaseCrossEntropy
 from genome_lm.optimizer import OptimizerSettings
 
+TRAIN_LOSS = "train_loss"
+"""In checkpoints: the sums behind the training perplexity, of the epoch so far."""
+
 
 class LanguageModule(L.LightningModule):
     """Trains a language network by the mean cross-entropy of the predicted bases, averaged over directions.
@@ -90,6 +93,11 @@ class LanguageModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["genome_lm"] = self.description
+        checkpoint[TRAIN_LOSS] = self.train_loss.sums()  # of an epoch that a resumed training ends
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if TRAIN_LOSS in checkpoint:  # older ones lack it
+            self.train_loss.restore(checkpoint[TRAIN_LOSS], self.global_rank)
 
 
 def next_base_loss(prediction: Prediction) -> Tensor:

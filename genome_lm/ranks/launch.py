@@ -118,7 +118,9 @@ def _environment(number: int, ranks: int, threads: int | None) -> dict[str, str]
         "GROUP_WORLD_SIZE": 1,
     }
     found = os.pathsep.join(each or os.getcwd() for each in sys.path)
-    given = {"OMP_NUM_THREADS": str(share)} if threads is not None or "OMP_NUM_THREADS" not in os.environ else {}
+    given = (
+        {"OMP_NUM_THREADS": str(share)} if threads is not None or "OMP_NUM_THREADS" not in os.environ else {}
+    )
     return {**os.environ, **given, "PYTHONPATH": found, **{name: str(value) for name, value in own.items()}}
 
 
