@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from genome_lm import __version__
 from genome_lm.build import optimizer_from
