@@ -75,8 +75,8 @@ def write_dataset(
 
     Pieces are taken one at a time, so that no more than one chromosome is held in memory: what grows with
     them waits in nameless files in the folder of `path`, together of the columns' size, that the system
-    removes when this process ends in any way. The same contents give the same checksum whatever the storage and the
-    compression.
+    removes when this process ends in any way. The same contents give the same checksum whatever the storage
+    and the compression.
 
     Args:
         compression_level: of gzip, 0 to 9; of small columns where the storage is `mapped`.
