@@ -163,6 +163,19 @@ class NPolicy(StrEnum):
     keep = "keep"
 
 
+class Storage(StrEnum):
+    """How the large columns of a dataset file are stored: bases, labels and windows."""
+
+    auto = "auto"
+    """`mapped` from 256 MB on, else `compressed`."""
+
+    compressed = "compressed"
+    """By gzip, a third of the size or less; read into the memory of each process."""
+
+    mapped = "mapped"
+    """As they are; left in the file, in memory that all processes share."""
+
+
 class EndPolicy(StrEnum):
     """What to do with a window that reaches past an end of its chromosome."""
 

@@ -23,6 +23,7 @@ from genome_lm.choices import (
     PoolingKind,
     Protocol,
     ScheduleKind,
+    Storage,
     StrandEncoding,
     TableLayout,
     TaskKind,
@@ -303,6 +304,7 @@ class PrepareConfig:
     splits: SplitsConfig = field(default_factory=SplitsConfig)
     background_per_positive: float = MISSING
     seed: int = MISSING
+    storage: Storage = MISSING
     strict: bool = MISSING
     overwrite: bool = MISSING
     progress_bar: bool | None = None  # null: only on a terminal

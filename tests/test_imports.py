@@ -36,7 +36,9 @@ ARROWS: dict[str, set[str]] = {
     "window_features": {"dna", "errors", "motifs"},
     "network": {"choices", "dna", "encoders", "heads", "stems", "tokenizers", "window_features"},
     "metrics": {"metrics"},
-    "dataset": {"", "choices", "dataset", "dna", "atomic", "errors"},
+    "isolation": {"", "errors", "isolation"},
+    "hdf5": {"errors", "hdf5", "isolation"},
+    "dataset": {"", "choices", "dataset", "dna", "atomic", "errors", "hdf5", "isolation"},
     "dataset.datamodule": {"dataset", "dna", "errors"},
     "dataset.feature_rows": {"dataset"},
     "baseline": {"baseline", "choices", "dataset", "metrics", "atomic", "errors", "threads"},
@@ -118,7 +120,7 @@ OUTSIDE: dict[str, set[str]] = {
     "altair": {"report"},
     "vl_convert": {"report"},
     "jinja2": {"report"},
-    "h5py": {"dataset", "baseline", "evaluation", "prediction"},
+    "h5py": {"dataset", "baseline", "evaluation", "hdf5", "prediction"},
 }  # fmt: skip
 
 # Imported when the command line answers --help; nothing here may load a heavy package.

@@ -39,6 +39,7 @@ def prepare(config: PrepareConfig, interactive: bool) -> None:
         background_per_positive=config.background_per_positive,
         seed=config.seed,
         strict=config.strict,
+        storage=config.storage,
     )
     progress = interactive if config.progress_bar is None else config.progress_bar
     summary = prepare_dataset(Path(config.fasta), Path(config.manifest), output, settings, progress)
