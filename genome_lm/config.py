@@ -19,6 +19,7 @@ from genome_lm.choices import (
     PenaltyChoice,
     PoolingKind,
     Protocol,
+    Resident,
     ScheduleKind,
     StrandEncoding,
     TableLayout,
@@ -73,6 +74,7 @@ class DataConfig:
     batch_size: int = MISSING
     eval_batch_size: int = MISSING
     num_workers: int = MISSING
+    resident: Resident = MISSING
     feature_cache_mib: int = MISSING  # memory that kept window features may take, MiB
 
 

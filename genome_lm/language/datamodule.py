@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from genome_lm.dataset.datamodule import EpochSampler, Plan
+from genome_lm.dataset.batch import Plan
+from genome_lm.dataset.datamodule import EpochSampler
 from genome_lm.dna import reverse_complement
 from genome_lm.errors import UserError
 from genome_lm.language.sequence import Segments, SplitSequence
