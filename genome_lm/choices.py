@@ -195,3 +195,11 @@ class TableLayout(StrEnum):
 
     long = "long"  # one a window and task
     wide = "wide"  # one a window, with a column of probabilities a task
+
+
+class Resident(StrEnum):
+    """Whether the dataset lies on the training device."""
+
+    auto = "auto"  # on a GPU, if it leaves half of the free memory
+    always = "always"
+    never = "never"

@@ -22,6 +22,7 @@ from genome_lm.choices import (
     PenaltyChoice,
     PoolingKind,
     Protocol,
+    Resident,
     ScheduleKind,
     Storage,
     StrandEncoding,
@@ -83,6 +84,7 @@ class DataConfig:
     batch_size: int = MISSING
     eval_batch_size: int = MISSING
     num_workers: int = MISSING
+    resident: Resident = MISSING
     feature_cache_mib: int = MISSING  # memory that kept window features may take, MiB
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from genome_lm.choices import TaskWeighting
 from genome_lm.collectives import mean_over_ranks
-from genome_lm.dataset.datamodule import Batch
+from genome_lm.dataset.batch import Batch
 from genome_lm.dataset.feature_rows import FeatureRows
 from genome_lm.metrics import MeanCrossEntropy, TaskHistograms, prior_logits
 from genome_lm.network import Network, average_strands

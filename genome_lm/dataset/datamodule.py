@@ -1,37 +1,19 @@
 """Batches for Lightning: whole batches at once, drawn in an order that the seed alone decides."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
+from genome_lm.choices import Resident
+from genome_lm.dataset.batch import Batch, Plan
 from genome_lm.dataset.contents import Dataset
 from genome_lm.dataset.position import ResumableLoading
+from genome_lm.dataset.resident import ResidentBatches, ResidentWindows, stays_resident
 from genome_lm.dna import reverse_complement
 from genome_lm.errors import UserError
-
-
-class Batch(NamedTuple):
-    """One batch: base codes, uint8 [batch, context_bp]; labels, uint8 [batch, n_tasks]; and the windows'
-    indices in the dataset, int64 [batch]."""
-
-    codes: Tensor
-    labels: Tensor
-    window: Tensor
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Which windows a batch holds and how each is augmented; arrays of the batch's length."""
-
-    window: np.ndarray  # int64 dataset indices
-    shift: np.ndarray  # int64 bp
-    flip: np.ndarray  # bool: read as the reverse complement
 
 
 class EpochSampler(Sampler[Plan]):
@@ -152,6 +134,8 @@ class GenomeDataModule(ResumableLoading):
         seed: of order and augmentation.
         train_windows: dataset indices of the windows to train on, int64, from `training_windows`; None for
             all of the training split.
+        resident: whether the dataset lies on the trainer's device and batches are cut there; `num_workers`
+            does not count then.
 
     Raises:
         UserError: the context or the shift does not fit the stored windows, or a number is out of range.
@@ -170,6 +154,7 @@ class GenomeDataModule(ResumableLoading):
         num_workers: int = 0,
         seed: int = 0,
         train_windows: np.ndarray | None = None,
+        resident: Resident = Resident.never,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -198,8 +183,28 @@ class GenomeDataModule(ResumableLoading):
         self.num_workers = num_workers
         self.seed = seed
         self.train_windows = dataset.windows_of("train") if train_windows is None else train_windows
+        self.resident = resident
+        self._placed: tuple[torch.device, ResidentWindows | None] | None = None
 
-    def _loader(self, sampler: EpochSampler) -> DataLoader[Batch]:
+    def resident_windows(self) -> ResidentWindows | None:
+        """The dataset on the trainer's device, copied at the first call; None where it stays with the host.
+
+        Decided once a device: training and validation batches are of one kind, however little memory is left.
+
+        Raises:
+            UserError: it must lie on the device and does not fit.
+        """
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if self._placed is None or self._placed[0] != device:
+            resident = stays_resident(self.resident, self.dataset, device)
+            self._placed = device, ResidentWindows(self.dataset, device) if resident else None
+        return self._placed[1]
+
+    def _loader(self, sampler: EpochSampler) -> DataLoader[Batch] | ResidentBatches:
+        windows = None if self.resident is Resident.never else self.resident_windows()
+        if windows is not None:
+            augmented = sampler.max_shift_bp > 0 or sampler.reverse_complement
+            return ResidentBatches(windows, sampler, self.tasks, self.context_bp, augmented=augmented)
         return DataLoader(
             WindowBatches(self.dataset, self.tasks, self.context_bp),
             sampler=sampler,
@@ -209,7 +214,7 @@ class GenomeDataModule(ResumableLoading):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def _evaluation_loader(self, split: str) -> DataLoader[Batch]:
+    def _evaluation_loader(self, split: str) -> DataLoader[Batch] | ResidentBatches:
         rank, world_size = self._rank()
         return self._loader(
             EpochSampler(
@@ -220,7 +225,7 @@ class GenomeDataModule(ResumableLoading):
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Batch] | ResidentBatches:
         """Shuffled, augmented batches of the training split."""
         rank, world_size = self._rank()
         return self._loader(
@@ -238,10 +243,10 @@ class GenomeDataModule(ResumableLoading):
             )
         )
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[Batch] | ResidentBatches:
         """Validation batches in dataset order, without augmentation."""
         return self._evaluation_loader("valid")
 
-    def test_dataloader(self) -> DataLoader[Batch]:
+    def test_dataloader(self) -> DataLoader[Batch] | ResidentBatches:
         """Test batches in dataset order, without augmentation."""
         return self._evaluation_loader("test")

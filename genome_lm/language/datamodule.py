@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from genome_lm.dataset.datamodule import EpochSampler, Plan
+from genome_lm.dataset.batch import Plan
+from genome_lm.dataset.datamodule import EpochSampler
 from genome_lm.dataset.position import ResumableLoading
 from genome_lm.dna import reverse_complement
 from genome_lm.errors import UserError
