@@ -106,7 +106,8 @@ def _evaluate(config: DictConfig, run_dir: Path) -> float:
 def _prepare(config: DictConfig, run_dir: Path) -> None:
     from genome_lm.commands.prepare import prepare as job
 
-    job(OmegaConf.to_object(config), sys.stderr.isatty())  # type: ignore[arg-type]
+    given = {_key_of(each) for each in HydraConfig.get().overrides.task} - {None}
+    job(OmegaConf.to_object(config), sys.stderr.isatty(), given)  # type: ignore[arg-type]
 
 
 def _predict(config: DictConfig, run_dir: Path) -> None:
