@@ -39,8 +39,8 @@ def prepare(config: PrepareConfig, interactive: bool, given: Collection[str] = (
         unused = [key for key in given if key not in _OF_DEEPSEA and key != "hydra"]
         if unused:
             raise UserError(
-                f"{min(unused)} has no effect with source=deepsea, whose files hold finished windows; possible: "
-                f"{', '.join(_OF_DEEPSEA)}"
+                f"{min(unused)} has no effect with source=deepsea, whose files hold finished windows; "
+                f"possible: {', '.join(_OF_DEEPSEA)}"
             )
         deepsea = prepare_deepsea(output, _deepsea_settings(config), progress)
         logger.info("%s", deepsea.text())

@@ -17,11 +17,11 @@ PIECE_WINDOWS = 20_000
 class Windows(NamedTuple):
     """Windows in the order of the file.
 
-    `index` is the number of the sample in the file (of the forward one, where pairs are folded), int64 [n],
+    `sample` is the number in the file (of the forward one, where pairs are folded), int64 [n],
     ascending; codes uint8 [n, window_bp]; labels uint8 [n, ceil(n_tasks / 8)].
     """
 
-    index: np.ndarray
+    sample: np.ndarray
     codes: np.ndarray
     labels: np.ndarray
 
@@ -59,7 +59,7 @@ class PairedWindows:
         held: list[Windows] = []
         for windows in self._blocks(chosen):
             for part in _cut(windows):
-                if held and held[0].index[0] // PIECE_WINDOWS != part.index[0] // PIECE_WINDOWS:
+                if held and held[0].sample[0] // PIECE_WINDOWS != part.sample[0] // PIECE_WINDOWS:
                     yield _joined(held)
                     held = []
                 held.append(part)
@@ -104,9 +104,9 @@ class PairedWindows:
 
 def _cut(windows: Windows) -> Iterator[Windows]:
     """`windows` cut where a new piece begins; nothing if there are none."""
-    if not len(windows.index):
+    if not len(windows.sample):
         return
-    piece = windows.index // PIECE_WINDOWS
+    piece = windows.sample // PIECE_WINDOWS
     for number in range(int(piece[0]), int(piece[-1]) + 1):
         low, high = np.searchsorted(piece, (number, number + 1))
         if high > low:

@@ -127,17 +127,17 @@ class _PieceMaker:
             chosen = None if wanted is None else draw(paired.n_windows, wanted, self._settings.seed, code)
             for windows in paired.pieces(chosen):
                 yield self._piece(code, windows)
-                advance(len(windows.index))
+                advance(len(windows.sample))
 
     def _piece(self, code: int, windows: Windows) -> Piece:
         n_windows, window_bp = windows.codes.shape
         bits = np.unpackbits(windows.labels, axis=1, count=self._n_tasks, bitorder="little")
         self.positives[code] += bits.sum(axis=0, dtype=np.int64)
         return Piece(
-            chromosome=f"{SPLITS[code]}_{windows.index[0] // PIECE_WINDOWS:04d}",
+            chromosome=f"{SPLITS[code]}_{windows.sample[0] // PIECE_WINDOWS:04d}",
             sequence=windows.codes.reshape(-1),
             offset=np.arange(n_windows) * window_bp,
-            start=windows.index * self._settings.bin_bp - (window_bp - self._settings.bin_bp) // 2,
+            start=windows.sample * self._settings.bin_bp - (window_bp - self._settings.bin_bp) // 2,
             split=np.full(n_windows, code, dtype=np.uint8),
             packed_labels=windows.labels,
         )
