@@ -95,9 +95,11 @@ def test_a_part_without_a_validator_is_not_trusted(path):
 
 
 def test_a_part_of_another_address_is_not_trusted(path):
-    with serving(Served(bytes(reversed(CONTENT)), breaks_after=4000, breaks=1)) as other:
-        with pytest.raises(UserError, match="ended after"):
-            fetch(other, path, tries=1)
+    with (
+        serving(Served(bytes(reversed(CONTENT)), breaks_after=4000, breaks=1)) as other,
+        pytest.raises(UserError, match="ended after"),
+    ):
+        fetch(other, path, tries=1)
     with serving(Served(CONTENT)) as served:
         fetch(served, path)
         assert "Range" not in served.requests[0]
@@ -128,9 +130,11 @@ def test_a_whole_part_needs_no_second_transfer(path):
 
 @pytest.mark.parametrize("length", [len(CONTENT) + 5, len(CONTENT) - 5])
 def test_a_wrong_length_is_no_success(path, length):
-    with serving(Served(CONTENT, length=length, ranges=False)) as served:
-        with pytest.raises(UserError, match=r"ended after|has checksum"):
-            fetch(served, path)
+    with (
+        serving(Served(CONTENT, length=length, ranges=False)) as served,
+        pytest.raises(UserError, match=r"ended after|has checksum"),
+    ):
+        fetch(served, path)
     assert not path.exists()
 
 
@@ -142,9 +146,11 @@ def test_a_server_that_gives_no_length(path):
 
 def test_a_wrong_checksum_leaves_nothing(path):
     wrong = Checksum.parse("md5:" + "0" * 32)
-    with serving(Served(CONTENT)) as served:
-        with pytest.raises(UserError, match=r"has checksum md5:\w{32}, expected md5:0{32}: removed"):
-            fetch(served, path, wrong)
+    with (
+        serving(Served(CONTENT)) as served,
+        pytest.raises(UserError, match=r"has checksum md5:\w{32}, expected md5:0{32}: removed"),
+    ):
+        fetch(served, path, wrong)
     assert leftovers(path) == set()
 
 
@@ -172,9 +178,11 @@ def test_a_busy_server_is_asked_again(path):
         fetch(served, path)
     assert path.read_bytes() == CONTENT
     path.unlink()
-    with serving(Served(CONTENT, status=503)) as served:
-        with pytest.raises(UserError, match=r"answered 503 .*3 times in a row"):
-            fetch(served, path)
+    with (
+        serving(Served(CONTENT, status=503)) as served,
+        pytest.raises(UserError, match=r"answered 503 .*3 times in a row"),
+    ):
+        fetch(served, path)
 
 
 def test_no_network(path):

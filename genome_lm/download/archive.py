@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from genome_lm.errors import UserError
 
-_MOST_MEMBERS = 10_000
+_MOST_MEMBERS = 1_000
 _MOST_HEADER_BYTES = 1 << 20
 _BLOCK = 1 << 20
 
