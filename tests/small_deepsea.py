@@ -54,7 +54,7 @@ def write_hdf5(path: Path, split: str, made: Made, dtype: str = "u1", chunks: tu
         file.create_dataset(
             f"{split}data",
             data=labels,
-            chunks=None if chunks is None else (chunks[0], min(chunks[2], labels.shape[1])),
+            chunks=None if chunks is None else (min(chunks[0], len(labels)), min(chunks[2], labels.shape[1])),
             compression=compression,
         )
     with open(path, "r+b") as file:
