@@ -203,3 +203,22 @@ class Resident(StrEnum):
     auto = "auto"  # on a GPU, if it leaves half of the free memory
     always = "always"
     never = "never"
+
+
+class SourceKind(StrEnum):
+    """What `prepare` reads: a genome and peak files, or DeepSEA's own files."""
+
+    peaks = "peaks"
+    deepsea = "deepsea"
+
+
+class PairPolicy(StrEnum):
+    """What to make of samples whose second half should mirror the first.
+
+    `fold`: verify every pair and store the forward samples; `forward`: the same, but pairs that are no mirror
+    images are counted and their forward samples kept; `all`: store every sample, without looking for pairs.
+    """
+
+    fold = "fold"
+    forward = "forward"
+    all = "all"

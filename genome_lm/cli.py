@@ -53,17 +53,21 @@ commands
   tune       search hyper-parameters, by validation alone
   evaluate   score a checkpoint per task against the k-mer logistic regression
   compare    rank runs by validation, with the test figures of the best one
-  prepare    make a dataset file from a FASTA and peak files
+  prepare    make a dataset file from a FASTA and peak files, or from DeepSEA's own files
+  download   fetch DeepSEA's training data
   predict    write a checkpoint's probabilities and calls for sequences of your own
 
 `genome-lm COMMAND --help` shows what each can be told, with examples."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The `genome-lm` command: dispatches to the commands in `_JOBS`, to `tune` and to `compare`."""
+    """The `genome-lm` command: dispatches to the commands in `_JOBS`, to `tune`, `compare` and `download`."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments and arguments[0] == "compare":
         _compare(arguments[1:])
+        return
+    if arguments and arguments[0] == "download":
+        _download(arguments[1:])
         return
     if arguments and arguments[0] == "tune":
         _tune(arguments[1:])
@@ -75,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="genome-lm", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"genome-lm {__version__}")
-    parser.add_argument("command", choices=[*_JOBS, "tune", "compare"], help=argparse.SUPPRESS)
+    parser.add_argument("command", choices=[*_JOBS, "tune", "compare", "download"], help=argparse.SUPPRESS)
     parser.parse_args(arguments or ["--help"])
 
 
@@ -109,7 +113,8 @@ def _evaluate(config: DictConfig, run_dir: Path) -> float:
 def _prepare(config: DictConfig, run_dir: Path) -> None:
     from genome_lm.commands.prepare import prepare as job
 
-    job(OmegaConf.to_object(config), sys.stderr.isatty())  # type: ignore[arg-type]
+    given = {_key_of(each) for each in HydraConfig.get().overrides.task} - {None}
+    job(OmegaConf.to_object(config), sys.stderr.isatty(), given)  # type: ignore[arg-type]
 
 
 def _predict(config: DictConfig, run_dir: Path) -> None:
@@ -124,6 +129,14 @@ def _compare(arguments: Sequence[str]) -> None:
 
     with _mistakes_in_one_line(), _termination_in_order():
         job(arguments, lambda overrides: _run("evaluate", overrides))
+
+
+def _download(arguments: Sequence[str]) -> None:
+    """Fetch published data: no configuration, so no Hydra."""
+    from genome_lm.commands.download import download as job
+
+    with _mistakes_in_one_line(), _termination_in_order():
+        job(arguments)
 
 
 def _tune(arguments: Sequence[str]) -> None:

@@ -19,11 +19,13 @@ from genome_lm.choices import (
     NormKind,
     NPolicy,
     OptimizerKind,
+    PairPolicy,
     PenaltyChoice,
     PoolingKind,
     Protocol,
     Resident,
     ScheduleKind,
+    SourceKind,
     Storage,
     StrandEncoding,
     TableLayout,
@@ -289,11 +291,35 @@ class SplitsConfig:
 
 
 @dataclass
+class SubsetConfig:
+    """Windows of each split to draw by seed; null takes all."""
+
+    train: int | None = None
+    valid: int | None = None
+    test: int | None = None
+
+
+@dataclass
+class SourceConfig:
+    """What is prepared; all keys but the name are DeepSEA's files'."""
+
+    name: SourceKind = MISSING
+    folder: str | None = MISSING  # null where the source has none
+    train: str = "train.mat"
+    valid: str = "valid.mat"
+    test: str = "test.mat"
+    task_names: str | None = None
+    pairs: PairPolicy = PairPolicy.fold
+    subset: SubsetConfig = field(default_factory=SubsetConfig)
+
+
+@dataclass
 class PrepareConfig:
     """Root of `conf/prepare.yaml`."""
 
-    fasta: str = MISSING
-    manifest: str = MISSING
+    source: SourceConfig = field(default_factory=SourceConfig)
+    fasta: str | None = MISSING  # null where the source has none
+    manifest: str | None = MISSING
     output: str = MISSING
     genome_build: str = MISSING
     bin_bp: int = MISSING

@@ -25,6 +25,7 @@ ARROWS: dict[str, set[str]] = {
     "runs": {"errors"},
     "tables": set(),
     "threads": set(),
+    "download": {"download", "errors"},
     "encoders": {"encoders", "errors"},
     "heads": {"choices", "errors"},
     "parts": {"errors"},
@@ -89,10 +90,11 @@ ARROWS: dict[str, set[str]] = {
         "atomic", "build", "callbacks", "commands", "config", "errors", "leaderboard", "provenance", "tuning",
         "tuning.config",
     },
+    "commands.download": {"download", "errors"},
     "commands.compare": {"errors", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
-        "", "commands", "commands.compare", "commands.tune", "config", "config_errors", "config_files",
-        "errors", "leaderboard", "provenance", "sweep", "tuning.config",
+        "", "commands", "commands.compare", "commands.download", "commands.tune", "config", "config_errors",
+        "config_files", "errors", "leaderboard", "provenance", "sweep", "tuning.config",
     },
 }  # fmt: skip
 
