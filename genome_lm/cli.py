@@ -21,7 +21,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from genome_lm import __version__
@@ -31,6 +31,8 @@ from genome_lm.config_files import config_dir
 from genome_lm.errors import UserError
 from genome_lm.leaderboard.training import ERROR_FILE
 from genome_lm.sweep import SweepTable
+from genome_lm.sweeping.jobs import run_once
+from genome_lm.sweeping.sweeper import JOB_NUMBER, plain_settings
 from genome_lm.tuning.config import TuneConfig
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,10 @@ logger = logging.getLogger(__name__)
 USER_ERROR = 2
 INTERRUPTED = 130
 TERMINATED = 143
+
+OMP_WAIT_POLICY = "passive"
+"""OpenMP threads that wait by spinning stall when another process is busy: training was seen to drop from 2,200
+to 220 windows a second. Sleeping costs up to a quarter of the speed on an idle machine."""
 
 DESCRIPTION = """\
 How much of many chromatin experiments does the DNA sequence alone explain?
@@ -89,12 +95,19 @@ def _train(config: DictConfig, run_dir: Path) -> float:
             f"trainer.devices is {config.trainer.devices}; a sweep (-m) trains each job on 1 device: "
             "start one run a configuration instead"
         )
-    if HydraConfig.get().mode == RunMode.MULTIRUN and config.logger.group is None:
+    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweep and config.logger.group is None:
         config.logger.group = Path(HydraConfig.get().sweep.dir).name
-    from genome_lm.commands.train import train as job
+    # Progress bars of jobs that run side by side would write over each other.
+    alone = not sweep or HydraConfig.get().runtime.choices["hydra/launcher"] == "basic"
 
-    command = _repeating("train")
-    return job(OmegaConf.to_object(config), run_dir, sys.stderr.isatty(), command).valid_perplexity  # type: ignore[arg-type]
+    def run() -> float:
+        from genome_lm.commands.train import train as job
+
+        settings: TrainConfig = OmegaConf.to_object(config)  # type: ignore[assignment]
+        return job(settings, run_dir, alone and sys.stderr.isatty(), _repeating("train")).valid_perplexity
+
+    return run_once(run_dir, plain_settings(config), run) if sweep else run()
 
 
 def _evaluate(config: DictConfig, run_dir: Path) -> float:
@@ -168,9 +181,7 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="prepare_schema", node=PrepareConfig)
     store.store(name="predict_schema", node=PredictConfig)
-    # OpenMP threads that wait by spinning stall when another process is busy: training was seen to drop from
-    # 2,200 to 220 windows a second. Sleeping costs up to a quarter of the speed on an idle machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("OMP_WAIT_POLICY", OMP_WAIT_POLICY)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and leaving by itself
     command_line = sys.argv
     sys.argv = [sys.argv[0], *arguments]
@@ -235,6 +246,7 @@ def _leave(message: str) -> None:
 
 def _job(command: str, job: Job, config: DictConfig, failures: list[UserError]) -> float | None:
     """Run one job; in a sweep a failure is noted in the job's folder and the sweep goes on."""
+    _settle_job()
     hydra_config = HydraConfig.get()
     run_dir = Path(hydra_config.runtime.output_dir)
     missing = sorted(OmegaConf.missing_keys(config))
@@ -259,6 +271,17 @@ def _job(command: str, job: Job, config: DictConfig, failures: list[UserError]) 
             raise
         _note(run_dir, traceback.format_exc())
     return float("nan")
+
+
+def _settle_job() -> None:
+    """Make a job that another process started what it would be in this one."""
+    os.environ.setdefault("OMP_WAIT_POLICY", OMP_WAIT_POLICY)
+    number = os.environ.get(JOB_NUMBER)
+    if number is not None:  # launchers count the jobs of one call, and not those of the sweep
+        config = HydraConfig.instance().cfg
+        assert config is not None
+        with read_write(config.hydra.job):
+            config.hydra.job.num = int(number)
 
 
 def _repeating(command: str) -> str:
