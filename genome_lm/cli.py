@@ -42,8 +42,8 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 OMP_WAIT_POLICY = "passive"
-"""OpenMP threads that wait by spinning stall when another process is busy: training was seen to drop from 2,200
-to 220 windows a second. Sleeping costs up to a quarter of the speed on an idle machine."""
+"""OpenMP threads that wait by spinning stall when another process is busy: training was seen to drop from
+2,200 to 220 windows a second. Sleeping costs up to a quarter of the speed on an idle machine."""
 
 DESCRIPTION = """\
 How much of many chromatin experiments does the DNA sequence alone explain?
@@ -278,10 +278,9 @@ def _settle_job() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", OMP_WAIT_POLICY)
     number = os.environ.get(JOB_NUMBER)
     if number is not None:  # launchers count the jobs of one call, and not those of the sweep
-        config = HydraConfig.instance().cfg
-        assert config is not None
-        with read_write(config.hydra.job):
-            config.hydra.job.num = int(number)
+        job = HydraConfig.get().job
+        with read_write(job):  # type: ignore[arg-type]
+            job.num = int(number)
 
 
 def _repeating(command: str) -> str:

@@ -44,7 +44,7 @@ class SweepTable(Callback):
 
 
 def write_sweep_table(folder: Path) -> int:
-    """Print and write the table of the jobs in `folder`, if there are any; returns how many have no result."""
+    """Print and write the table of the jobs in `folder`, if there are any; returns how many failed."""
     rows = sweep_rows(folder)
     if not rows:
         return 0

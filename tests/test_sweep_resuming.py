@@ -175,8 +175,8 @@ SETTINGS = {
 }
 TRAINING = {
     "model": "gru", "seed": 0, "parameters": 1, "epochs": 1, "best_epoch": 1, "seconds": 1.0,
-    "windows_per_second": 1.0, "valid_perplexity": 1.25, "valid_prior_perplexity": 1.5, "task_set": "1 of 1 tasks",
-    "dataset_checksum": "sha256:0", "best_checkpoint": "checkpoints/best.ckpt",
+    "windows_per_second": 1.0, "valid_perplexity": 1.25, "valid_prior_perplexity": 1.5,
+    "task_set": "1 of 1 tasks", "dataset_checksum": "sha256:0", "best_checkpoint": "checkpoints/best.ckpt",
 }  # fmt: skip
 
 
@@ -218,11 +218,13 @@ def test_a_finished_job_gives_its_result_and_a_cut_off_one_starts_clean(tmp_path
     (job / "notes.txt").touch()
     (job / "checkpoints").mkdir()
     (job / "checkpoints/last.ckpt").touch()
+    assert run_once(job, SETTINGS, train, resumes=True) == 1.5
     assert run_once(job, SETTINGS, train) == 1.5
-    assert calls == [{"config.yaml", "notes.txt"}]
+    kept = {"config.yaml", "notes.txt"}
+    assert calls == [kept | {"error.txt", "checkpoints/last.ckpt"}, kept]
     (job / "training.json").write_text(json.dumps(TRAINING))
     assert run_once(job, SETTINGS, train) == 1.25
-    assert len(calls) == 1
+    assert len(calls) == 2
 
 
 @pytest.mark.parametrize(

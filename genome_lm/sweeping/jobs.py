@@ -1,4 +1,4 @@
-"""Jobs of a sweep by their folders: new, finished, cut off or in other hands; and running one exactly once."""
+"""Jobs of a sweep by their folders: new, finished, cut off or in other hands; and running one only once."""
 
 import json
 import logging
@@ -25,6 +25,8 @@ INCIDENTAL = frozenset(
         "logger",
         "run_name",
         "runs_dir",
+        "run_dir",
+        "resume",
         "allowed_packages",
         "data.num_workers",
         "trainer.threads",
@@ -79,15 +81,17 @@ def runs_elsewhere(run_dir: Path) -> bool:
     return not free
 
 
-def run_once(run_dir: Path, settings: Mapping[str, Any], train: Callable[[], float]) -> float:
+def run_once(
+    run_dir: Path, settings: Mapping[str, Any], train: Callable[[], float], resumes: bool = False
+) -> float:
     """Run a job of a sweep, unless it has finished before or another process has it in hand.
-
-    What a job that was cut off has left behind is removed first.
 
     Args:
         run_dir: the job's folder.
         settings: as for `job_state`.
         train: trains into that folder and returns the validation perplexity.
+        resumes: whether `train` goes on with what a job that was cut off has left; otherwise that is removed
+            before.
 
     Returns:
         The validation perplexity; NaN for a job that another process is running.
@@ -105,7 +109,8 @@ def run_once(run_dir: Path, settings: Mapping[str, Any], train: Callable[[], flo
             logger.info("job %s has finished before", run_dir.name)
             found = read_training(run_dir).valid_perplexity
             return math.nan if found is None else found
-        start_over(run_dir)
+        if not resumes:
+            start_over(run_dir)
         return train()
     finally:
         lock.release()

@@ -35,8 +35,8 @@ class LauncherOnRay(Launcher):
     """
 
     def __init__(self, init: DictConfig, remote: DictConfig) -> None:
-        self._init = OmegaConf.to_container(init, resolve=True)
-        self._remote = OmegaConf.to_container(remote, resolve=True)
+        self._init = _plain(init)
+        self._remote = _plain(remote)
         self._context: HydraContext | None = None
         self._task: TaskFunction | None = None
         self._config: DictConfig | None = None
@@ -52,9 +52,8 @@ class LauncherOnRay(Launcher):
             UserError: Ray is not installed or cannot be started.
         """
         assert self._context is not None
+        assert self._task is not None
         assert self._config is not None
-        assert isinstance(self._init, dict)
-        assert isinstance(self._remote, dict)
         try:
             import ray
         except ModuleNotFoundError as error:
@@ -68,7 +67,7 @@ class LauncherOnRay(Launcher):
         Path(str(self._config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         own = not ray.is_initialized()
         if own:
-            _start(ray, {str(key): value for key, value in self._init.items()})
+            _start(ray, self._init)
         try:
             remote = ray.remote(**self._remote)(run_on_ray)
             configs = [
@@ -112,6 +111,12 @@ def run_on_ray(shared: tuple[HydraContext, TaskFunction, Any, str], config: Dict
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
     )
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
 
 
 def _start(ray: Any, arguments: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ class Job:
 
 
 class SweepThatGoesOn(Sweeper):
-    """All combinations of the values given, one job each; those that finished in an earlier call are left out.
+    """All combinations of the values given, one job each, without those that finished in an earlier call.
 
     Which folder of the sweep is which job follows from its name, and that it is the same job from the
     settings kept in it. Works with every launcher.
