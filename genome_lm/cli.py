@@ -21,18 +21,20 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from genome_lm import __version__
 from genome_lm.choices import Launcher
-from genome_lm.config import EvaluateConfig, PredictConfig, PrepareConfig, TrainConfig
+from genome_lm.config import EvaluateConfig, PredictConfig, PrepareConfig, Resume, TrainConfig
 from genome_lm.config_errors import explain, refuse_added_keys
 from genome_lm.config_files import config_dir
 from genome_lm.errors import Terminated, UserError
 from genome_lm.leaderboard.training import ERROR_FILE
 from genome_lm.ranks.started import HOW_TO_START, started_by, started_rank
 from genome_lm.sweep import SweepTable
+from genome_lm.sweeping.jobs import run_once
+from genome_lm.sweeping.sweeper import JOB_NUMBER, plain_settings
 from genome_lm.tuning.config import TuneConfig
 
 logger = logging.getLogger(__name__)
@@ -44,6 +46,10 @@ SWEEP_OF_RANKS = (
 
 USER_ERROR = 2
 INTERRUPTED = 130
+
+OMP_WAIT_POLICY = "passive"
+"""OpenMP threads that wait by spinning stall when another process is busy: training was seen to drop from
+2,200 to 220 windows a second. Sleeping costs up to a quarter of the speed on an idle machine."""
 
 DESCRIPTION = """\
 How much of many chromatin experiments does the DNA sequence alone explain?
@@ -94,14 +100,23 @@ def evaluate() -> None:
 
 
 def _train(config: DictConfig, run_dir: Path) -> float:
-    if HydraConfig.get().mode == RunMode.MULTIRUN and config.trainer.launcher != Launcher.local:
+    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweep and config.trainer.launcher != Launcher.local:
         raise UserError(SWEEP_OF_RANKS)
-    if HydraConfig.get().mode == RunMode.MULTIRUN and config.logger.group is None:
+    if sweep and config.logger.group is None:
         config.logger.group = Path(HydraConfig.get().sweep.dir).name
-    from genome_lm.commands.several import train_on_devices as job
+    # Progress bars of jobs that run side by side would write over each other.
+    alone = not sweep or HydraConfig.get().runtime.choices["hydra/launcher"] == "basic"
+    settings: TrainConfig = OmegaConf.to_object(config)  # type: ignore[assignment]
+    if sweep:  # a job that was cut off goes on from its last checkpoint
+        settings.resume = Resume.auto
 
-    command = _repeating("train")
-    return job(OmegaConf.to_object(config), run_dir, sys.stderr.isatty(), command)  # type: ignore[arg-type]
+    def run() -> float:
+        from genome_lm.commands.several import train_on_devices as job
+
+        return job(settings, run_dir, alone and sys.stderr.isatty(), _repeating("train"))
+
+    return run_once(run_dir, plain_settings(config), run, resumes=True) if sweep else run()
 
 
 def _evaluate(config: DictConfig, run_dir: Path) -> float:
@@ -186,9 +201,7 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
     store.store(name="prepare_schema", node=PrepareConfig)
     store.store(name="predict_schema", node=PredictConfig)
     OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
-    # OpenMP threads that wait by spinning stall when another process is busy: training was seen to drop from
-    # 2,200 to 220 windows a second. Sleeping costs up to a quarter of the speed on an idle machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("OMP_WAIT_POLICY", OMP_WAIT_POLICY)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and leaving by itself
     command_line = sys.argv
     sys.argv = [sys.argv[0], *arguments]
@@ -272,6 +285,7 @@ def _leave(message: str) -> None:
 
 def _job(command: str, job: Job, config: DictConfig, failures: list[UserError]) -> float | None:
     """Run one job; in a sweep a failure is noted in the job's folder and the sweep goes on."""
+    _settle_job()
     hydra_config = HydraConfig.get()
     run_dir = Path(hydra_config.runtime.output_dir)
     missing = sorted(OmegaConf.missing_keys(config))
@@ -303,6 +317,16 @@ def _run_folder(run_dir: str | None, resume: str | None, runs_dir: str, run_name
     if run_dir is not None:
         return str(run_dir)
     return f"{runs_dir}/{run_name}" if resume is not None else f"{runs_dir}/{stamp}_{run_name}"
+
+
+def _settle_job() -> None:
+    """Make a job that another process started what it would be in this one."""
+    os.environ.setdefault("OMP_WAIT_POLICY", OMP_WAIT_POLICY)
+    number = os.environ.get(JOB_NUMBER)
+    if number is not None:  # launchers count the jobs of one call, and not those of the sweep
+        job = HydraConfig.get().job
+        with read_write(job):  # type: ignore[arg-type]
+            job.num = int(number)
 
 
 def _repeating(command: str) -> str:

@@ -73,9 +73,11 @@ ARROWS: dict[str, set[str]] = {
     "build_language": {"build", "config", "errors", "language"},
     "report": {"atomic", "errors", "report"},
     "leaderboard": {"atomic", "errors", "leaderboard", "provenance", "report", "runs", "tables"},
-    "sweep": {"atomic", "leaderboard", "tables"},
+    "locks": set(),
+    "sweep": {"atomic", "leaderboard", "sweeping", "tables"},
+    "sweeping": {"atomic", "errors", "leaderboard", "locks", "sweep", "sweeping"},
     "tuning": {
-        "atomic", "choices", "config", "config_errors", "errors", "leaderboard", "tables", "tuning",
+        "atomic", "choices", "config", "config_errors", "errors", "leaderboard", "locks", "tables", "tuning",
         "tuning.config",
     },
     "tuning.config": {"choices"},
@@ -94,17 +96,19 @@ ARROWS: dict[str, set[str]] = {
     "commands.compare": {"errors", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
         "", "commands", "commands.compare", "commands.download", "commands.tune", "config", "config_errors",
-        "config_files", "errors", "leaderboard", "provenance", "sweep", "tuning.config",
+        "config_files", "errors", "leaderboard", "provenance", "sweep", "sweeping", "tuning.config",
     },
 }  # fmt: skip
 
 # Who may import these at all; everybody may import NumPy.
 OUTSIDE: dict[str, set[str]] = {
-    "hydra": {"cli", "config_errors", "sweep", "tuning"},
+    "hydra": {"cli", "config_errors", "sweep", "sweeping", "tuning"},
     "omegaconf": {
-        "cli", "config", "config_errors", "sweep", "commands", "commands.tune", "tuning", "tuning.config",
+        "cli", "config", "config_errors", "sweep", "sweeping", "commands", "commands.tune", "tuning",
+        "tuning.config",
     },
     "optuna": {"tuning"},
+    "ray": {"sweeping"},
     "lightning": {
         "module", "dataset.datamodule", "callbacks", "language", "loggers", "optimizer", "commands",
     },
@@ -128,7 +132,8 @@ OUTSIDE: dict[str, set[str]] = {
 # Imported when the command line answers --help; nothing here may load a heavy package.
 LIGHT = (
     "cli", "config", "config_errors", "config_files", "choices", "errors", "sweep", "atomic", "tables",
-    "leaderboard.fields", "leaderboard.training", "tuning", "tuning.config",
+    "leaderboard.fields", "leaderboard.training", "locks", "sweeping", "sweeping.jobs", "sweeping.sweeper",
+    "sweeping.cores", "tuning", "tuning.config",
 )  # fmt: skip
 HEAVY = {"torch", "lightning", "numpy", "h5py", "wandb", "torchmetrics", "altair", "vl_convert", "jinja2"}
 
@@ -215,7 +220,7 @@ def test_what_is_imported_is_declared():
     """A dependency that only another one brings would be missed by whoever installs the wheel."""
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     optional = project["optional-dependencies"]
-    extras = [name for extra in ("tensorboard", "motifs", "tune") for name in optional[extra]]
+    extras = [name for extra in ("tensorboard", "motifs", "tune", "sweeps") for name in optional[extra]]
     declared = {re.match(r"[\w-]+", line)[0] for line in [*project["dependencies"], *extras]}
     names = {"hydra": "hydra-core", "yaml": "pyyaml", "vl_convert": "vl-convert-python"}
     used = {
