@@ -49,15 +49,19 @@ commands
   compare    rank runs by validation, with the test figures of the best one
   prepare    make a dataset file from a FASTA and peak files
   predict    write a checkpoint's probabilities and calls for sequences of your own
+  export     write a checkpoint's model as safetensors, to be shared
 
 `genome-lm COMMAND --help` shows what each can be told, with examples."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The `genome-lm` command: dispatches to the commands in `_JOBS`, to `tune` and to `compare`."""
+    """The `genome-lm` command: dispatches to the commands in `_JOBS`, to `tune`, `compare` and `export`."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments and arguments[0] == "compare":
         _compare(arguments[1:])
+        return
+    if arguments and arguments[0] == "export":
+        _export(arguments[1:])
         return
     if arguments and arguments[0] == "tune":
         _tune(arguments[1:])
@@ -69,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="genome-lm", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"genome-lm {__version__}")
-    parser.add_argument("command", choices=[*_JOBS, "tune", "compare"], help=argparse.SUPPRESS)
+    parser.add_argument("command", choices=[*_JOBS, "tune", "compare", "export"], help=argparse.SUPPRESS)
     parser.parse_args(arguments or ["--help"])
 
 
@@ -121,6 +125,14 @@ def _compare(arguments: Sequence[str]) -> None:
 
     with _mistakes_in_one_line(), _termination_in_order():
         job(arguments, lambda overrides: _run("evaluate", overrides))
+
+
+def _export(arguments: Sequence[str]) -> None:
+    """Write a model as safetensors: no configuration, so no Hydra."""
+    with _mistakes_in_one_line(), _termination_in_order():
+        from genome_lm.commands.export import export as job
+
+        job(arguments)
 
 
 def _tune(arguments: Sequence[str]) -> None:

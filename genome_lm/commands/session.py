@@ -20,6 +20,7 @@ from genome_lm.callbacks.averaged_weights import AveragedWeights
 from genome_lm.callbacks.epoch_figures import EpochFigures
 from genome_lm.callbacks.epoch_report import EpochReport
 from genome_lm.callbacks.finite_loss import FiniteLoss
+from genome_lm.checkpoint_file import check_resumable_file
 from genome_lm.commands.device import device_from
 from genome_lm.config import TrainConfig
 from genome_lm.errors import UserError
@@ -213,8 +214,11 @@ def _fit(
     datamodule: L.LightningDataModule,
     ckpt_path: str | None,
 ) -> None:
+    if ckpt_path is not None:
+        check_resumable_file(Path(ckpt_path))
     try:
-        trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path)
+        # What Lightning loads runs no code either; it would ask for this by itself only of a remote file.
+        trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     except SystemExit as error:  # how Lightning answers Ctrl-C
         if trainer.interrupted:
             raise KeyboardInterrupt from error

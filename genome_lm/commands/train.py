@@ -14,6 +14,7 @@ from genome_lm.allocator import keep_freed_memory
 from genome_lm.build import datamodule_from, dataset_from, module_from, network_with_weights
 from genome_lm.callbacks.settled_norm import SettledNorm
 from genome_lm.checkpoint import VERSION, Description, read_checkpoint
+from genome_lm.checkpoint_file import check_resumable_file
 from genome_lm.choices import TaskKind
 from genome_lm.commands.language_result import LanguageResult
 from genome_lm.commands.session import Session, Undertaking, plain_settings, run, say, silence
@@ -217,6 +218,7 @@ def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Descri
 
 def _check_resumable(config: TrainConfig, description: Description) -> None:
     """A checkpoint to go on from must hold the same network and the same tasks, and leave epochs to train."""
+    check_resumable_file(Path(str(config.ckpt_path)))
     saved = read_checkpoint(Path(str(config.ckpt_path)))
     parts = ("encoder", "tokenizer", "stem", "strand_encoding", "window_features", "head", "context_bp")
     for name in ("tasks", *parts):

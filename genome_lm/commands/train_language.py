@@ -14,6 +14,7 @@ from genome_lm.build_language import (
     sequence_from,
 )
 from genome_lm.checkpoint import VERSION
+from genome_lm.checkpoint_file import check_resumable_file
 from genome_lm.commands.language_result import NEXT_BASE, LanguageResult, language_result
 from genome_lm.commands.session import Session, Undertaking, plain_settings, run, say
 from genome_lm.config import TrainConfig
@@ -142,6 +143,7 @@ def describe(config: TrainConfig, sequence: SplitSequence) -> LanguageDescriptio
 
 def _check_resumable(config: TrainConfig, description: LanguageDescription) -> None:
     """A checkpoint to go on from must hold the same network and sequence, and leave epochs to train."""
+    check_resumable_file(Path(str(config.ckpt_path)))
     saved = read_language_checkpoint(Path(str(config.ckpt_path)))
     for name in ("encoder", "tokenizer", "stem", "context_bp"):
         if getattr(saved.description, name) != getattr(description, name):
