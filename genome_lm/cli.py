@@ -62,21 +62,16 @@ commands
   prepare    make a dataset file from a FASTA and peak files, or from DeepSEA's own files
   download   fetch DeepSEA's training data
   predict    write a checkpoint's probabilities and calls for sequences of your own
+  export     write a checkpoint's model as safetensors, to be shared
 
 `genome-lm COMMAND --help` shows what each can be told, with examples."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The `genome-lm` command: dispatches to the commands in `_JOBS`, to `tune`, `compare` and `download`."""
+    """The `genome-lm` command: dispatches to the commands in `_JOBS` and `_OTHERS`."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if arguments and arguments[0] == "compare":
-        _compare(arguments[1:])
-        return
-    if arguments and arguments[0] == "download":
-        _download(arguments[1:])
-        return
-    if arguments and arguments[0] == "tune":
-        _tune(arguments[1:])
+    if arguments and arguments[0] in _OTHERS:
+        _OTHERS[arguments[0]](arguments[1:])
         return
     if arguments and arguments[0] in _JOBS:
         _run(arguments[0], arguments[1:])
@@ -85,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="genome-lm", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"genome-lm {__version__}")
-    parser.add_argument("command", choices=[*_JOBS, "tune", "compare", "download"], help=argparse.SUPPRESS)
+    parser.add_argument("command", choices=[*_JOBS, *_OTHERS], help=argparse.SUPPRESS)
     parser.parse_args(arguments or ["--help"])
 
 
@@ -154,6 +149,14 @@ def _download(arguments: Sequence[str]) -> None:
         job(arguments)
 
 
+def _export(arguments: Sequence[str]) -> None:
+    """Write a model as safetensors: no configuration, so no Hydra."""
+    with _mistakes_in_one_line(), _termination_in_order():
+        from genome_lm.commands.export import export as job
+
+        job(arguments)
+
+
 def _tune(arguments: Sequence[str]) -> None:
     """Search hyper-parameters: what is no setting of the study is one of the trainings."""
     own = {each.name for each in fields(TuneConfig)}
@@ -185,6 +188,13 @@ _JOBS: dict[str, Job] = {
     "evaluate": _evaluate,
     "prepare": _prepare,
     "predict": _predict,
+}
+
+_OTHERS: dict[str, Callable[[Sequence[str]], None]] = {
+    "tune": _tune,
+    "compare": _compare,
+    "download": _download,
+    "export": _export,
 }
 
 
