@@ -11,6 +11,7 @@ import torch.distributed as dist
 from genome_lm.choices import Backend
 from genome_lm.collectives import world_size
 from genome_lm.errors import UserError
+from genome_lm.ranks.report import LostRankError
 from genome_lm.ranks.started import Rank
 
 
@@ -29,7 +30,7 @@ def joined(
         timeout_seconds: that a process waits for the others in a sum.
 
     Raises:
-        UserError: the processes cannot meet.
+        UserError: the processes cannot meet; a LostRankError when one of them fails in the midst.
     """
     own = torch.device("cpu")
     if device.type == "cuda":
@@ -54,6 +55,11 @@ def joined(
     try:
         yield
         dist.barrier()
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo/" not in str(error):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise LostRankError(f"another rank is gone or does not answer, and may say why ({reason})") from error
     finally:
         dist.destroy_process_group()
 

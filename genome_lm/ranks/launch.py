@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from genome_lm.errors import UserError
-from genome_lm.ranks.report import Report, read_report
+from genome_lm.ranks.report import Kind, Report, read_report
 
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 10.0
@@ -134,7 +134,7 @@ def _send(popen: subprocess.Popen[bytes], line: bytes) -> None:
 def _watch(started: Sequence[_Process], terminating: threading.Event) -> None:
     """Until all have ended, or one has failed and the others have had their moment."""
     told = False
-    while any(each.running for each in started):
+    while _running(started):
         if any(each.popen.returncode for each in started):
             _wait(started, GRACE_SECONDS)
             return
@@ -149,8 +149,13 @@ def _watch(started: Sequence[_Process], terminating: threading.Event) -> None:
 
 def _wait(started: Sequence[_Process], seconds: float) -> None:
     end = time.monotonic() + seconds
-    while any(each.running for each in started) and time.monotonic() < end:
+    while _running(started) and time.monotonic() < end:
         time.sleep(POLL_SECONDS)
+
+
+def _running(started: Sequence[_Process]) -> int:
+    """How many run; each is asked, so that the others' exit codes are known."""
+    return sum([each.running for each in started])
 
 
 @contextmanager
@@ -171,33 +176,34 @@ def _termination() -> Iterator[threading.Event]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
-def _raise_cause(started: Sequence[_Process], reports: Path, log_dir: Path) -> None:
+def _raise_cause(started: Sequence[_Process], shared: Path, log_dir: Path) -> None:
     """Raise what was the first cause; the others fail in its wake, when their partner is gone.
 
-    A signal comes first: a rank that is killed reports nothing. Then what a user can mend, and then the
-    earliest exception.
+    A signal comes first: a rank that is killed reports nothing. Then what a user can mend, then the earliest
+    exception, and last what one rank has to say of another.
     """
     failed = [each for each in started if each.popen.returncode and not each.ended_by_us]
     if not failed:
         return
-    told = {each.number: read_report(reports, each.number) for each in started}
-    reported = [report for report in told.values() if report is not None]
-    by_signal = [each for each in failed if each.popen.returncode < 0 and told[each.number] is None]
+    ranks = len(started)
+    reports = {each.number: report for each in started if (report := read_report(shared, each.number))}
+    by_signal = [each for each in failed if each.popen.returncode < 0 and each.number not in reports]
     for each in by_signal:
         if each.popen.returncode != -signal.SIGABRT:  # by which libraries end a process whose partner is gone
-            raise UserError(_killed(each, len(started)))
-    own = [report for report in reported if report.user_error]
-    if own:
-        first = min(own, key=lambda report: report.rank)
-        raise UserError(first.message)
-    if reported:
-        raise UserError(_raised(min(reported, key=lambda report: report.time), len(started), log_dir))
+            raise UserError(_killed(each, ranks))
+    if found := [each for each in reports.values() if each.kind is Kind.input]:
+        raise UserError(min(found, key=lambda report: report.rank).message)
+    if found := [each for each in reports.values() if each.kind is Kind.exception]:
+        raise UserError(_raised(min(found, key=lambda report: report.time), ranks, log_dir))
     if by_signal:
-        raise UserError(_killed(by_signal[0], len(started)))
-    raise UserError(
-        f"rank {failed[0].number} of {len(started)} ended with exit code {failed[0].popen.returncode}; "
-        "what it printed says why"
-    )
+        raise UserError(_killed(by_signal[0], ranks))
+    for each in failed:
+        if each.number not in reports:
+            raise UserError(
+                f"rank {each.number} of {ranks} ended with exit code {each.popen.returncode}; what it printed says "
+                "why"
+            )
+    raise UserError(reports[failed[0].number].message)
 
 
 def _killed(process: _Process, ranks: int) -> str:
