@@ -14,6 +14,9 @@ from genome_lm.ranks.working import work
 
 
 def behave(rank: Rank, shared: Path, order: dict[str, Any]) -> None:
+    saved: list[int] = []
+    if "signal" in order:
+        signal.signal(order["signal"], lambda *_: saved.append(1))
     (shared / f"{rank.number}.pid").write_text(f"{os.getpid()}\n")
     culprit = rank.number == order.get("culprit")
     match order["behaviour"]:
@@ -38,8 +41,6 @@ def behave(rank: Rank, shared: Path, order: dict[str, Any]) -> None:
             _until(lambda: _is_gone(shared / "1.pid"))
             raise LostRankError("rank 1 is gone")
         case "save":
-            saved: list[int] = []
-            signal.signal(signal.SIGTERM, lambda *_: saved.append(1))
             _until(lambda: bool(saved))
             (shared / f"{rank.number}.saved").touch()
             sys.exit(1)

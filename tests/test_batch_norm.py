@@ -96,7 +96,9 @@ def test_two_ranks_normalise_as_one_process(ranks, name, momentum):
         else:
             found = own[0][key]
             assert torch.equal(found, own[1][key]), key
-        torch.testing.assert_close(found, value, rtol=1e-4, atol=1e-4, msg=lambda text, key=key: f"{key}: {text}")
+        torch.testing.assert_close(
+            found, value, rtol=1e-4, atol=1e-4, msg=lambda text, key=key: f"{key}: {text}"
+        )
 
 
 def test_the_mean_is_over_all_examples_and_so_is_the_average_gradient(ranks):
@@ -116,8 +118,6 @@ def test_ranks_take_what_the_first_says(ranks):
 def test_ranks_that_were_told_different_things_refuse(ranks):
     for rank in ranks:
         assert rank["disagreement"].startswith("model.width is 3 on rank 1 and 2 on rank 0")
-
-
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)

@@ -118,26 +118,27 @@ def test_orphans_end(tmp_path):
     assert gone(processes)
 
 
-def test_termination_is_passed_on(tmp_path, capfd):
+@pytest.mark.parametrize("number", launch.SIGNALS)
+def test_termination_is_passed_on(tmp_path, capfd, number):
     shared = tmp_path / "shared"
     shared.mkdir()
     processes = []
 
     def terminate() -> None:
         processes.extend(pids(shared))
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     other = threading.Thread(target=terminate)
     other.start()
     with pytest.raises(SystemExit) as caught:
-        run(tmp_path, "save")
+        run(tmp_path, "save", signal=number)
     other.join()
     assert caught.value.code == 143
     assert capfd.readouterr().err == "terminated\n"
     assert [(shared / f"{rank}.saved").exists() for rank in range(2)] == [True, True]
     assert gone(processes)
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(number) == before
 
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}

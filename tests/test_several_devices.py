@@ -19,7 +19,6 @@ from genome_lm.config import TrainConfig
 from genome_lm.evaluation.predictions import read_predictions
 
 WAIT_SECONDS = 240
-TWO = ("trainer=ddp", "trainer.devices=2")
 
 # Batch norm in the stem and before the head, averaged weights, and shares that are never equal.
 EXACT = (
@@ -44,19 +43,28 @@ EXACT = (
 @pytest.fixture(scope="module")
 def one(small_file, tmp_path_factory) -> Path:
     """A run of one process."""
-    return trained(small_file, tmp_path_factory.mktemp("one"))
+    runs = tmp_path_factory.mktemp("one")
+    assert run_command("train", *EXACT, f"data.path={small_file}", f"runs_dir={runs}") == 0
+    (folder,) = run_folders(runs)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def two(small_file, tmp_path_factory) -> Path:
-    """The same of two."""
-    return trained(small_file, tmp_path_factory.mktemp("two"), *TWO)
-
-
-def trained(small_file: Path, runs: Path, *more: str) -> Path:
-    assert run_command("train", *EXACT, f"data.path={small_file}", f"runs_dir={runs}", *more) == 0
-    (folder,) = run_folders(runs)
+def sweep(small_file, tmp_path_factory) -> Path:
+    """A sweep by two processes: in the first job one of them fails, the second is the run of `one`."""
+    runs = tmp_path_factory.mktemp("two")
+    settings = (f"data.path={small_file}", f"runs_dir={runs}", "trainer=ddp", "trainer.devices=2")
+    encoders = "failing_rank.FailingEncoder,genome_lm.encoders.recurrent.RecurrentEncoder"
+    allowed = "allowed_packages=[genome_lm,failing_rank]"
+    assert run_command("train", "-m", *EXACT, *settings, allowed, f"model.encoder._target_={encoders}") == 2
+    (folder,) = runs.iterdir()
     return folder
+
+
+@pytest.fixture(scope="module")
+def two(sweep) -> Path:
+    """The run of `one` by two processes."""
+    return sweep / "1_bigru"
 
 
 def rows_of(path: Path, delimiter: str) -> list[dict[str, str]]:
@@ -80,12 +88,15 @@ def check_same_weights(first: Path, second: Path) -> None:
     """Of the best epoch and the last, averaged and not, with the statistics of the normalisations."""
     for name in ("best", "last"):
         ours, theirs = (
-            torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True) for folder in (first, second)
+            torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+            for folder in (first, second)
         )
         for part in ("state_dict", "current_model_state"):
             assert ours[part].keys() == theirs[part].keys()
             for key, value in ours[part].items():
-                torch.testing.assert_close(value, theirs[part][key], rtol=1e-5, atol=1e-5, msg=f"{name} {key}")
+                torch.testing.assert_close(
+                    value, theirs[part][key], rtol=1e-5, atol=1e-5, msg=f"{name} {key}"
+                )
 
 
 def test_two_processes_train_the_same_as_one(one, two):
@@ -99,7 +110,21 @@ def test_two_processes_train_the_same_as_one(one, two):
 
 def test_one_set_of_files(one, two):
     assert files(two) == files(one)
-    assert [path.name for path in two.parent.iterdir()] == [two.name]
+
+
+def test_a_failing_rank_does_not_spoil_the_next_job_of_a_sweep(sweep, two):
+    first = sweep / "0_bigru"
+    assert {path.name for path in sweep.iterdir() if path.is_dir()} == {first.name, two.name}
+    log = first / "rank_1.txt"
+    reason = (first / "error.txt").read_text()
+    assert reason.startswith("rank 1 of 2 failed: ZeroDivisionError: this rank fails; ")
+    assert reason.rstrip().endswith(str(log))
+    assert "failing_rank.py" in log.read_text()
+    assert not (first / "training.json").exists()
+    rows = {row["job"]: row["valid_perplexity"] for row in rows_of(sweep / "sweep.tsv", "\t")}
+    perplexity = json.loads((two / "training.json").read_text())["valid_perplexity"]
+    assert rows[first.name] == "failed"
+    assert float(rows[two.name]) == pytest.approx(perplexity, abs=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +152,9 @@ def test_two_processes_evaluate_the_same_as_one(evaluated, small):
     compared = 0
     for left, right in zip(ours, theirs, strict=True):
         assert left.keys() == right.keys()
+        # Weights differ by 1e-7, which turns round a few pairs of windows whose logits are that close.
+        positives = min(int(left[f"{split}_positives"]) or 1 for split in ("valid", "test"))
+        pairs = 3 / (positives * (144 - positives))
         for name, value in left.items():
             try:
                 expected = float(value)
@@ -134,7 +162,8 @@ def test_two_processes_evaluate_the_same_as_one(evaluated, small):
                 assert value == right[name], name
                 continue
             compared += "threshold" in name or "model" in name
-            assert float(right[name]) == pytest.approx(expected, abs=1e-5), (left["task_id"], name)
+            close = {"auroc": pairs, "ap": 1e-3}.get(name.split("_")[1], 1e-5)
+            assert float(right[name]) == pytest.approx(expected, abs=close), (left["id"], name)
     assert compared > 19 * 8
     ours, theirs = (json.loads((folder / "evaluation" / "summary.json").read_text()) for folder in evaluated)
     for split in ("valid", "test"):
@@ -164,23 +193,23 @@ def test_torchrun_trains_the_same(one, small_file, tmp_path):
 
 
 def test_a_killed_rank_ends_the_command(small_file, tmp_path):
-    arguments = (*TINY, f"data.path={small_file}", f"runs_dir={tmp_path}", *TWO, "trainer.max_epochs=1000000")
+    arguments = (*TINY, f"data.path={small_file}", f"runs_dir={tmp_path}", "trainer=ddp", "trainer.devices=2")
     train = Path(__file__).parent.parent / "train.py"
     command = subprocess.Popen(
-        [sys.executable, str(train), *arguments, "callbacks.early_stopping=false"],
+        [sys.executable, str(train), *arguments, "trainer.max_epochs=1000000", "callbacks.early_stopping=false"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert command.stdout is not None
-    for line in command.stdout:  # until it trains
-        if line.startswith("epoch"):
+    for line in command.stdout:  # the checkpoint of the first epoch is there then
+        if line.startswith("epoch  2"):
             break
     ranks = children(command.pid)
     assert sorted(ranks) == [0, 1]
     os.kill(ranks[1], signal.SIGKILL)
     _, errors = command.communicate(timeout=WAIT_SECONDS)
     assert command.returncode == 2
-    (line,) = errors.splitlines()
-    assert line.startswith("genome-lm: error: rank 1 of 2 was killed by SIGKILL")
+    assert errors.splitlines()[-1].startswith("genome-lm: error: rank 1 of 2 was killed by SIGKILL")
+    assert "Traceback" not in errors
     end = time.monotonic() + WAIT_SECONDS
     while any(Path(f"/proc/{pid}").exists() for pid in ranks.values()) and time.monotonic() < end:
         time.sleep(0.1)
@@ -206,29 +235,6 @@ def children(parent: int) -> dict[int, int]:
     return found
 
 
-def test_a_failing_rank_does_not_spoil_the_next_job_of_a_sweep(small_file, tmp_path, capfd):
-    encoders = "failing_rank.FailingEncoder,genome_lm.encoders.recurrent.RecurrentEncoder"
-    settings = (f"data.path={small_file}", f"runs_dir={tmp_path}", *TWO, "trainer.max_epochs=1")
-    allowed = "allowed_packages=[genome_lm,failing_rank]"
-    swept = f"model.encoder._target_={encoders}"
-    assert run_command("train", "-m", *TINY, *settings, allowed, swept) == 2
-    (sweep,) = tmp_path.glob("*_sweep")
-    first, second = sorted(path for path in sweep.iterdir() if path.is_dir())
-    log = first / "rank_1.txt"
-    reason = (first / "error.txt").read_text()
-    assert reason.startswith("rank 1 of 2 failed: ZeroDivisionError: this rank fails; ")
-    assert reason.rstrip().endswith(str(log))
-    assert "failing_rank.py" in log.read_text()
-    assert not (first / "training.json").exists()
-    assert not (second / "error.txt").exists()
-    rows = {row["job"]: row["valid_perplexity"] for row in rows_of(sweep / "sweep.tsv", "\t")}
-    perplexity = json.loads((second / "training.json").read_text())["valid_perplexity"]
-    assert rows[first.name] == "failed"
-    assert float(rows[second.name]) == pytest.approx(perplexity, abs=1e-5)
-    errors = capfd.readouterr().err.splitlines()
-    assert errors[-1] == "genome-lm: error: 1 of the sweep's jobs failed; each folder says why in error.txt"
-
-
 @pytest.mark.parametrize(
     ("arguments", "environment", "message"),
     [
@@ -237,7 +243,11 @@ def test_a_failing_rank_does_not_spoil_the_next_job_of_a_sweep(small_file, tmp_p
         (["trainer.devices=0"], {}, "trainer.devices is 0; expected at least 1"),
         (["trainer=torchrun"], {}, "RANK is not set in the environment; start the processes by `torchrun"),
         (["trainer=slurm"], {}, "SLURM_NTASKS is not set in the environment; start the processes by `srun"),
-        ([], {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}, "use trainer=torchrun"),
+        (
+            [],
+            {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"},
+            "use trainer=torchrun",
+        ),
         (
             ["-m", "seed=0,1"],
             {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"},
@@ -275,6 +285,8 @@ def test_the_configuration_survives_the_way_to_the_ranks(monkeypatch):
 
     ConfigStore.instance().store(name="train_schema", node=TrainConfig)
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        composed = compose("train", overrides=["trainer.precision=bf16", "logger=wandb", "data.tasks.ids=[a,b]"])
+        composed = compose(
+            "train", overrides=["trainer.precision=bf16", "logger=wandb", "data.tasks.ids=[a,b]"]
+        )
     config = OmegaConf.to_object(composed)
     assert typed(json.loads(json.dumps(plain(config)))) == config

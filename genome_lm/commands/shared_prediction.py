@@ -54,7 +54,9 @@ def predict_on_devices(
     """
     if settings.devices == 1:
         network = network_with_weights(checkpoint, allowed_packages)
-        return _logits(network, dataset, windows, checkpoint, settings.batch_size, strands, device)[:, columns]
+        return _logits(network, dataset, windows, checkpoint, settings.batch_size, strands, device)[
+            :, columns
+        ]
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".shares_", dir=folder) as shared:
         np.save(Path(shared) / WINDOWS, windows)

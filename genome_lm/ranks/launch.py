@@ -19,9 +19,11 @@ from genome_lm.ranks.report import Kind, Report, read_report
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 10.0
 """Time that the others have to end in order once one has failed; a process in a collective may never do so."""
-TERMINATION_SECONDS = 25.0
-"""Time to save and end after SIGTERM; SLURM's default leaves 30 seconds before it kills."""
+TERMINATION_SECONDS = 60.0
+"""Time to save and end once told to; SLURM itself kills 30 seconds after SIGTERM unless configured otherwise."""
 TERMINATED = 143
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+"""What a batch system sends before it ends a job: SIGTERM (all), or SIGUSR1 (SLURM's --signal, by custom)."""
 
 
 @dataclass
@@ -62,7 +64,7 @@ def run_together(
 
     Each gets `shared` and the order as one line of JSON on its standard input, which stays open as long as this process
     lives: its end tells a rank that it is an orphan. Its number is in the variables that torchrun would set.
-    If one fails the others are given a moment and then killed; SIGTERM and Ctrl-C are passed on.
+    If one fails the others are given a moment and then killed; `SIGNALS` and Ctrl-C are passed on.
 
     Args:
         command: program and arguments.
@@ -78,7 +80,7 @@ def run_together(
     """
     line = json.dumps({"shared": str(shared), "order": dict(order)}).encode() + b"\n"
     started: list[_Process] = []
-    with _termination() as terminating:
+    with _noted_signals() as told:
         try:
             for number in range(ranks):
                 environment = _environment(number, ranks, threads)
@@ -87,7 +89,7 @@ def run_together(
                 )
                 started.append(_Process(number, popen))
                 _send(popen, line)
-            _watch(started, terminating)
+            _watch(started, told)
         except KeyboardInterrupt:
             for each in started:
                 each.signal(signal.SIGINT)
@@ -100,7 +102,7 @@ def run_together(
                 each.popen.wait()
                 if each.popen.stdin is not None:
                     each.popen.stdin.close()
-    if terminating.is_set() and any(each.popen.returncode for each in started):
+    if told and any(each.popen.returncode for each in started):
         print("terminated", file=sys.stderr)
         sys.exit(TERMINATED)
     _raise_cause(started, shared, log_dir)
@@ -118,7 +120,9 @@ def _environment(number: int, ranks: int, threads: int | None) -> dict[str, str]
         "GROUP_WORLD_SIZE": 1,
     }
     found = os.pathsep.join(each or os.getcwd() for each in sys.path)
-    given = {"OMP_NUM_THREADS": str(share)} if threads is not None or "OMP_NUM_THREADS" not in os.environ else {}
+    given = (
+        {"OMP_NUM_THREADS": str(share)} if threads is not None or "OMP_NUM_THREADS" not in os.environ else {}
+    )
     return {**os.environ, **given, "PYTHONPATH": found, **{name: str(value) for name, value in own.items()}}
 
 
@@ -131,17 +135,15 @@ def _send(popen: subprocess.Popen[bytes], line: bytes) -> None:
         pass
 
 
-def _watch(started: Sequence[_Process], terminating: threading.Event) -> None:
-    """Until all have ended, or one has failed and the others have had their moment."""
-    told = False
+def _watch(started: Sequence[_Process], told: Sequence[int]) -> None:
+    """Until all have ended, or one has failed or this process was told to end and they have had their time."""
     while _running(started):
         if any(each.popen.returncode for each in started):
             _wait(started, GRACE_SECONDS)
             return
-        if terminating.is_set() and not told:
-            told = True
+        if told:
             for each in started:
-                each.signal(signal.SIGTERM)
+                each.signal(told[0])
             _wait(started, TERMINATION_SECONDS)
             return
         time.sleep(POLL_SECONDS)
@@ -159,21 +161,22 @@ def _running(started: Sequence[_Process]) -> int:
 
 
 @contextmanager
-def _termination() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets; only the main thread may ask for it."""
-    event = threading.Event()
+def _noted_signals() -> Iterator[list[int]]:
+    """Those of `SIGNALS` that come meanwhile; only the main thread may ask for them."""
+    told: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield event
+        yield told
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        event.set()
+        told.append(number)
 
-    before = signal.signal(signal.SIGTERM, note)
+    before = {each: signal.signal(each, note) for each in SIGNALS}
     try:
-        yield event
+        yield told
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _raise_cause(started: Sequence[_Process], shared: Path, log_dir: Path) -> None:
