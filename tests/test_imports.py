@@ -17,7 +17,9 @@ ARROWS: dict[str, set[str]] = {
     "": set(),
     "allocator": set(),
     "atomic": {"errors"},
+    "batch_norm": {"collectives"},
     "choices": set(),
+    "collectives": set(),
     "config_files": set(),
     "dna": set(),
     "errors": set(),
@@ -25,10 +27,12 @@ ARROWS: dict[str, set[str]] = {
     "runs": {"errors"},
     "tables": set(),
     "threads": set(),
-    "encoders": {"encoders", "errors"},
-    "heads": {"choices", "errors"},
+    "encoders": {"batch_norm", "encoders", "errors"},
+    "heads": {"batch_norm", "choices", "errors"},
     "parts": {"errors"},
-    "stems": {"errors"},
+    "ranks": {"atomic", "choices", "errors", "ranks"},
+    "ranks.group": {"choices", "collectives", "errors", "ranks"},
+    "stems": {"batch_norm", "errors"},
     "tokenizers": {"dna", "errors", "word_vectors"},
     "word_vectors": {"dna", "errors"},
     "motifs": {"atomic", "errors"},
@@ -41,15 +45,16 @@ ARROWS: dict[str, set[str]] = {
     "dataset.feature_rows": {"dataset"},
     "baseline": {"baseline", "choices", "dataset", "metrics", "atomic", "errors", "threads"},
     "language": {
-        "checkpoint", "choices", "dataset", "dataset.datamodule", "dna", "encoders", "errors", "language",
-        "metrics", "optimizer", "stems", "tokenizers",
+        "checkpoint", "choices", "collectives", "dataset", "dataset.datamodule", "dna", "encoders", "errors",
+        "language", "metrics", "optimizer", "stems", "tokenizers",
     },
     "module": {
-        "choices", "dataset.datamodule", "dataset.feature_rows", "metrics", "network", "optimizer",
+        "choices", "collectives", "dataset.datamodule", "dataset.feature_rows", "metrics", "network",
+        "optimizer",
     },
     "optimizer": {"choices", "errors"},
     "checkpoint": {"choices", "errors"},
-    "callbacks": {"errors"},
+    "callbacks": {"collectives", "errors"},
     "pretrained": {"checkpoint", "errors", "language", "network"},
     "evaluation": {
         "evaluation", "choices", "dataset", "metrics", "network", "atomic", "errors", "tables", "threads",
@@ -77,18 +82,21 @@ ARROWS: dict[str, set[str]] = {
     "tuning.config": {"choices"},
     "commands": {
         "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks", "checkpoint",
-        "choices", "commands", "config", "dataset", "dataset.datamodule", "dataset.feature_rows",
-        "errors", "evaluation", "language", "loggers", "module",
-        "naming", "network", "prediction", "pretrained", "provenance", "report", "runs", "tables", "tracking",
+        "choices", "collectives", "commands", "commands.several", "config", "dataset", "dataset.datamodule",
+        "dataset.feature_rows", "errors", "evaluation", "language", "loggers", "module", "naming", "network",
+        "prediction", "pretrained", "provenance", "ranks", "ranks.group", "report", "runs", "tables",
+        "tracking",
     },
     "commands.tune": {
         "atomic", "build", "callbacks", "commands", "config", "errors", "leaderboard", "provenance", "tuning",
         "tuning.config",
     },
+    "commands.several": {"", "choices", "commands", "config", "errors", "leaderboard", "ranks"},
     "commands.compare": {"errors", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
-        "", "commands", "commands.compare", "commands.tune", "config", "config_errors", "config_files",
-        "errors", "leaderboard", "provenance", "sweep", "tuning.config",
+        "", "choices", "commands", "commands.compare", "commands.several", "commands.tune", "config",
+        "config_errors", "config_files", "errors", "leaderboard", "provenance", "ranks", "sweep",
+        "tuning.config",
     },
 }  # fmt: skip
 
@@ -96,7 +104,8 @@ ARROWS: dict[str, set[str]] = {
 OUTSIDE: dict[str, set[str]] = {
     "hydra": {"cli", "config_errors", "sweep", "tuning"},
     "omegaconf": {
-        "cli", "config", "config_errors", "sweep", "commands", "commands.tune", "tuning", "tuning.config",
+        "cli", "config", "config_errors", "sweep", "commands", "commands.several", "commands.tune", "tuning",
+        "tuning.config",
     },
     "optuna": {"tuning"},
     "lightning": {
@@ -107,10 +116,12 @@ OUTSIDE: dict[str, set[str]] = {
     "pyjaspar": {"encoders", "motifs"},
     "torchmetrics": {"metrics"},
     "torch": {
-        "baseline", "build", "callbacks", "checkpoint", "commands", "dataset.datamodule",
+        "baseline", "batch_norm", "build", "callbacks", "checkpoint", "collectives", "commands",
+        "commands.several", "dataset.datamodule",
         "dataset.feature_rows", "encoders", "evaluation", "heads", "language",
         "metrics", "module", "network", "optimizer", "parts",
-        "prediction", "spaced_words", "stems", "threads", "tokenizers", "tracking", "window_features",
+        "prediction", "ranks.group", "spaced_words", "stems", "threads", "tokenizers", "tracking",
+        "window_features",
     },
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
     "altair": {"report"},
@@ -122,7 +133,8 @@ OUTSIDE: dict[str, set[str]] = {
 # Imported when the command line answers --help; nothing here may load a heavy package.
 LIGHT = (
     "cli", "config", "config_errors", "config_files", "choices", "errors", "sweep", "atomic", "tables",
-    "leaderboard.fields", "leaderboard.training", "tuning", "tuning.config",
+    "leaderboard.fields", "leaderboard.training", "ranks", "ranks.launch", "ranks.report", "ranks.started",
+    "ranks.working", "commands.several", "tuning", "tuning.config",
 )  # fmt: skip
 HEAVY = {"torch", "lightning", "numpy", "h5py", "wandb", "torchmetrics", "altair", "vl_convert", "jinja2"}
 

@@ -62,7 +62,7 @@ def test_each_rank_knows_its_number_and_the_order(tmp_path):
 
 
 def test_a_user_error_of_one_rank_is_the_error_of_all(tmp_path):
-    with pytest.raises(UserError, match="^the data is not there; look for it$"):
+    with pytest.raises(UserError, match=r"^the data is not there; look for it$"):
         run(tmp_path, "refuse", culprit=1)
 
 
@@ -80,7 +80,7 @@ def test_the_first_exception_is_the_cause_and_its_traceback_is_kept(tmp_path):
 
 
 def test_an_exit_without_a_word(tmp_path):
-    with pytest.raises(UserError, match="^rank 1 of 2 ended with exit code 7; "):
+    with pytest.raises(UserError, match=r"^rank 1 of 2 ended with exit code 7; "):
         run(tmp_path, "leave", culprit=1)
 
 
@@ -96,7 +96,7 @@ def test_a_killed_rank_ends_all(tmp_path, monkeypatch, deaf):
     (tmp_path / "shared").mkdir()
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(UserError, match="^rank 1 of 2 was killed by SIGKILL"):
+    with pytest.raises(UserError, match=r"^rank 1 of 2 was killed by SIGKILL"):
         run(tmp_path, "wait", deaf=deaf)
     killer.join()
     assert gone(killed)

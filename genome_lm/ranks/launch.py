@@ -8,19 +8,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from genome_lm.errors import UserError
 from genome_lm.ranks.report import Kind, Report, read_report
 
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 10.0
-"""Time that the others have to end in order once one has failed; a process in a collective may never do so."""
+"""Time that the others have to end in order once one has failed; one that waits in a sum may never do so."""
 TERMINATION_SECONDS = 60.0
-"""Time to save and end once told to; SLURM itself kills 30 seconds after SIGTERM unless configured otherwise."""
+"""Time to save and end once told to; SLURM kills 30 seconds after SIGTERM unless configured otherwise."""
 TERMINATED = 143
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 """What a batch system sends before it ends a job: SIGTERM (all), or SIGUSR1 (SLURM's --signal, by custom)."""
@@ -62,9 +63,10 @@ def run_together(
 ) -> None:
     """Run `command` once a rank and return when all have ended well.
 
-    Each gets `shared` and the order as one line of JSON on its standard input, which stays open as long as this process
-    lives: its end tells a rank that it is an orphan. Its number is in the variables that torchrun would set.
-    If one fails the others are given a moment and then killed; `SIGNALS` and Ctrl-C are passed on.
+    Each gets `shared` and the order as one line of JSON on its standard input, which stays open as long as
+    this process lives: its end tells a rank that it is an orphan. Its number is in the variables that
+    torchrun would set. If one fails the others are given a moment and then killed; `SIGNALS` and Ctrl-C are
+    passed on.
 
     Args:
         command: program and arguments.
@@ -88,7 +90,9 @@ def run_together(
                     command, stdin=subprocess.PIPE, env=environment, start_new_session=True
                 )
                 started.append(_Process(number, popen))
-                _send(popen, line)
+                with suppress(BrokenPipeError):  # it has ended already, which is seen below
+                    _input(popen).write(line)
+                    _input(popen).flush()
             _watch(started, told)
         except KeyboardInterrupt:
             for each in started:
@@ -100,8 +104,8 @@ def run_together(
                 each.kill()
             for each in started:
                 each.popen.wait()
-                if each.popen.stdin is not None:
-                    each.popen.stdin.close()
+                with suppress(BrokenPipeError):
+                    _input(each.popen).close()
     if told and any(each.popen.returncode for each in started):
         print("terminated", file=sys.stderr)
         sys.exit(TERMINATED)
@@ -110,7 +114,8 @@ def run_together(
 
 def _environment(number: int, ranks: int, threads: int | None) -> dict[str, str]:
     """Variables of a rank: as torchrun sets them, and the modules that this process finds."""
-    share = max(1, (os.cpu_count() or 1) // ranks) if threads is None else threads
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    share = max(1, cores // ranks) if threads is None else threads
     own = {
         "RANK": number,
         "WORLD_SIZE": ranks,
@@ -126,17 +131,13 @@ def _environment(number: int, ranks: int, threads: int | None) -> dict[str, str]
     return {**os.environ, **given, "PYTHONPATH": found, **{name: str(value) for name, value in own.items()}}
 
 
-def _send(popen: subprocess.Popen[bytes], line: bytes) -> None:
+def _input(popen: subprocess.Popen[bytes]) -> IO[bytes]:
     assert popen.stdin is not None
-    try:
-        popen.stdin.write(line)
-        popen.stdin.flush()
-    except BrokenPipeError:  # it has ended already, which is seen below
-        pass
+    return popen.stdin
 
 
 def _watch(started: Sequence[_Process], told: Sequence[int]) -> None:
-    """Until all have ended, or one has failed or this process was told to end and they have had their time."""
+    """Until all have ended; or have had their time, after one failed or this process was told to end."""
     while _running(started):
         if any(each.popen.returncode for each in started):
             _wait(started, GRACE_SECONDS)
@@ -203,8 +204,8 @@ def _raise_cause(started: Sequence[_Process], shared: Path, log_dir: Path) -> No
     for each in failed:
         if each.number not in reports:
             raise UserError(
-                f"rank {each.number} of {ranks} ended with exit code {each.popen.returncode}; what it printed says "
-                "why"
+                f"rank {each.number} of {ranks} ended with exit code {each.popen.returncode}; what it printed "
+                "says why"
             )
     raise UserError(reports[failed[0].number].message)
 
