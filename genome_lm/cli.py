@@ -40,8 +40,8 @@ from genome_lm.tuning.config import TuneConfig
 logger = logging.getLogger(__name__)
 
 SWEEP_OF_RANKS = (
-    "a sweep (-m) starts the processes of its jobs itself; use trainer=ddp with it, or give torchrun and srun one "
-    "configuration"
+    "a sweep (-m) starts the processes of its jobs itself; use trainer=ddp with it, or give torchrun and srun "
+    "one configuration"
 )
 
 USER_ERROR = 2
@@ -235,7 +235,7 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
 
 
 def _as_rank(command: str, arguments: Sequence[str]) -> list[str]:
-    """Overrides for a process that torchrun or srun has started: of a run's files, Hydra's too are rank 0's."""
+    """Overrides for a process that torchrun or srun has started: rank 0 writes Hydra's files too, alone."""
     starter = started_by(os.environ)
     if starter is None:
         return []

@@ -26,10 +26,10 @@ ARROWS: dict[str, set[str]] = {
     "tables": set(),
     "threads": set(),
     "download": {"download", "errors"},
-    "encoders": {"encoders", "errors"},
-    "heads": {"choices", "errors"},
+    "encoders": {"batch_norm", "encoders", "errors"},
+    "heads": {"batch_norm", "choices", "errors"},
     "parts": {"errors"},
-    "stems": {"errors"},
+    "stems": {"batch_norm", "errors"},
     "tokenizers": {"dna", "errors", "word_vectors"},
     "word_vectors": {"dna", "errors"},
     "motifs": {"atomic", "errors"},
@@ -39,28 +39,27 @@ ARROWS: dict[str, set[str]] = {
     "metrics": {"metrics"},
     "isolation": {"", "errors", "isolation"},
     "hdf5": {"errors", "hdf5", "isolation"},
-    "dataset": {"", "choices", "dataset", "dna", "atomic", "errors", "hdf5", "isolation"},
+    "dataset": {"", "atomic", "choices", "dataset", "dna", "errors", "hdf5", "isolation"},
     "dataset.datamodule": {"dataset", "dna", "errors"},
     "dataset.feature_rows": {"dataset"},
-    "baseline": {"baseline", "choices", "dataset", "metrics", "atomic", "errors", "threads"},
+    "baseline": {"atomic", "baseline", "choices", "dataset", "errors", "metrics", "threads"},
     "language": {
-        "checkpoint", "choices", "dataset", "dataset.datamodule", "dna", "encoders", "errors", "language",
-        "metrics", "optimizer", "stems", "tokenizers",
+        "checkpoint", "choices", "collectives", "dataset", "dataset.datamodule", "dna", "encoders", "errors",
+        "language", "metrics", "optimizer", "stems", "tokenizers",
     },
     "module": {
-        "choices", "dataset.datamodule", "dataset.feature_rows", "metrics", "network", "optimizer",
+        "choices", "collectives", "dataset.datamodule", "dataset.feature_rows", "metrics", "network",
+        "optimizer",
     },
     "optimizer": {"choices", "errors"},
     "checkpoint": {"choices", "errors"},
-    "callbacks": {"errors"},
+    "callbacks": {"collectives", "errors"},
     "held_out": {"checkpoint", "dataset", "language"},
     "pretrained": {"checkpoint", "errors", "language", "network"},
     "evaluation": {
-        "evaluation", "choices", "dataset", "metrics", "network", "atomic", "errors", "tables", "threads",
+        "atomic", "choices", "dataset", "errors", "evaluation", "metrics", "network", "tables", "threads",
     },
-    "prediction": {
-        "choices", "dataset", "dna", "errors", "evaluation", "network", "prediction", "tables",
-    },
+    "prediction": {"choices", "dataset", "dna", "errors", "evaluation", "network", "prediction", "tables"},
     "config": {"choices"},
     "config_errors": {"config_files", "errors"},
     "loggers": {"config", "errors", "tracking"},
@@ -83,10 +82,10 @@ ARROWS: dict[str, set[str]] = {
     "tuning.config": {"choices"},
     "commands": {
         "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks", "checkpoint",
-        "choices", "commands", "config", "dataset", "dataset.datamodule", "dataset.feature_rows",
-        "errors", "evaluation", "language", "loggers", "module",
-        "held_out", "naming", "network", "prediction", "pretrained", "provenance", "report", "runs", "tables",
-        "tracking",
+        "choices", "collectives", "commands", "commands.several", "config", "dataset", "dataset.datamodule",
+        "dataset.feature_rows", "errors", "evaluation", "held_out", "language", "loggers", "module", "naming",
+        "network", "prediction", "pretrained", "provenance", "ranks", "ranks.group", "report", "runs",
+        "tables", "tracking",
     },
     "commands.tune": {
         "atomic", "build", "callbacks", "commands", "config", "errors", "leaderboard", "provenance", "tuning",
@@ -95,45 +94,52 @@ ARROWS: dict[str, set[str]] = {
     "commands.download": {"download", "errors"},
     "commands.compare": {"errors", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
-        "", "commands", "commands.compare", "commands.download", "commands.tune", "config", "config_errors",
-        "config_files", "errors", "leaderboard", "provenance", "sweep", "sweeping", "tuning.config",
+        "", "choices", "commands", "commands.compare", "commands.download", "commands.several",
+        "commands.tune", "config", "config_errors", "config_files", "errors", "leaderboard", "provenance",
+        "ranks", "sweep", "sweeping", "tuning.config",
     },
+    "batch_norm": {"collectives"},
+    "collectives": set(),
+    "ranks": {"atomic", "choices", "errors", "ranks"},
+    "ranks.group": {"choices", "collectives", "errors", "ranks"},
+    "commands.several": {"", "choices", "commands", "config", "errors", "leaderboard", "ranks"},
 }  # fmt: skip
 
 # Who may import these at all; everybody may import NumPy.
 OUTSIDE: dict[str, set[str]] = {
     "hydra": {"cli", "config_errors", "sweep", "sweeping", "tuning"},
     "omegaconf": {
-        "cli", "config", "config_errors", "sweep", "sweeping", "commands", "commands.tune", "tuning",
-        "tuning.config",
+        "cli", "commands", "commands.several", "commands.tune", "config", "config_errors", "sweep",
+        "sweeping", "tuning", "tuning.config",
     },
     "optuna": {"tuning"},
     "ray": {"sweeping"},
     "lightning": {
-        "module", "dataset.datamodule", "callbacks", "language", "loggers", "optimizer", "commands",
+        "callbacks", "commands", "dataset.datamodule", "language", "loggers", "module", "optimizer",
     },
     "wandb": {"loggers", "tracking"},
     "tensorboard": {"tracking"},
     "pyjaspar": {"encoders", "motifs"},
     "torchmetrics": {"metrics"},
     "torch": {
-        "baseline", "build", "callbacks", "checkpoint", "commands", "dataset.datamodule",
-        "dataset.feature_rows", "encoders", "evaluation", "heads", "language",
-        "metrics", "module", "network", "optimizer", "parts",
-        "prediction", "spaced_words", "stems", "threads", "tokenizers", "tracking", "window_features",
+        "baseline", "batch_norm", "build", "callbacks", "checkpoint", "collectives", "commands",
+        "commands.several", "dataset.datamodule", "dataset.feature_rows", "encoders", "evaluation", "heads",
+        "language", "metrics", "module", "network", "optimizer", "parts", "prediction", "ranks.group",
+        "spaced_words", "stems", "threads", "tokenizers", "tracking", "window_features",
     },
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
     "altair": {"report"},
     "vl_convert": {"report"},
     "jinja2": {"report"},
-    "h5py": {"dataset", "baseline", "evaluation", "hdf5", "prediction"},
+    "h5py": {"baseline", "dataset", "evaluation", "hdf5", "prediction"},
 }  # fmt: skip
 
 # Imported when the command line answers --help; nothing here may load a heavy package.
 LIGHT = (
     "cli", "config", "config_errors", "config_files", "choices", "errors", "sweep", "atomic", "tables",
     "leaderboard.fields", "leaderboard.training", "locks", "sweeping", "sweeping.jobs", "sweeping.sweeper",
-    "sweeping.cores", "tuning", "tuning.config",
+    "sweeping.cores", "tuning", "tuning.config", "ranks", "ranks.launch", "ranks.report", "ranks.started",
+    "ranks.working", "commands.several",
 )  # fmt: skip
 HEAVY = {"torch", "lightning", "numpy", "h5py", "wandb", "torchmetrics", "altair", "vl_convert", "jinja2"}
 

@@ -77,12 +77,6 @@ def test_a_mistyped_choice_starts_no_job(small_file, tmp_path, capsys):
     assert run_folders(tmp_path) == []
 
 
-def test_a_sweep_over_several_devices_is_refused(small_file, tmp_path, capsys):
-    """Lightning would start the whole sweep again for each further rank."""
-    assert sweep(small_file, tmp_path, "trainer.devices=2", "seed=1") == 2
-    assert "a sweep (-m) trains each job on 1 device" in capsys.readouterr().out
-
-
 def test_a_folder_without_jobs_has_no_rows(tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "file").touch()

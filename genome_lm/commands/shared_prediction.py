@@ -38,8 +38,8 @@ def predict_on_devices(
 ) -> np.ndarray:
     """Logits, float32 [len(windows), len(columns)], in the order of `windows`.
 
-    Several processes take consecutive batches, the same ones as a single process would compute, so no window is
-    computed twice and the result is the same.
+    Several processes take consecutive batches, the same ones as a single process would compute, so no window
+    is computed twice and the result is the same.
 
     Args:
         windows: dataset indices, int64.

@@ -43,7 +43,7 @@ def train_as_rank(
             return train(config, folder, interactive and not rank.number, command).valid_perplexity
     except UserError as error:
         if rank.number:
-            raise UserError(f"rank {rank.number} of {rank.world}: {error}") from error
+            raise type(error)(f"rank {rank.number} of {rank.world}: {error}") from error
         raise
 
 

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from genome_lm.choices import Backend
 from genome_lm.collectives import world_size
 from genome_lm.errors import UserError
+from genome_lm.ranks.report import LostRankError
 from genome_lm.ranks.started import Rank
 
 
@@ -29,7 +30,7 @@ def joined(
         timeout_seconds: that a process waits for the others in a sum.
 
     Raises:
-        UserError: the processes cannot meet.
+        UserError: the processes cannot meet; a LostRankError when one of them fails in the midst.
     """
     own = torch.device("cpu")
     if device.type == "cuda":
@@ -48,12 +49,17 @@ def joined(
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"the {rank.world} ranks do not find each other by {meeting}: {reason}; see that all were started, and "
-            "that the address (MASTER_ADDR and MASTER_PORT say another) can be reached from each node"
+            f"the {rank.world} ranks do not find each other by {meeting}: {reason}; see that all were started, "
+            "and that the address (MASTER_ADDR and MASTER_PORT say another) can be reached from each node"
         ) from error
     try:
         yield
         dist.barrier()
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo/" not in str(error):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise LostRankError(f"another rank is gone or does not answer, and may say why ({reason})") from error
     finally:
         dist.destroy_process_group()
 
@@ -76,8 +82,8 @@ def check_agreement(facts: Mapping[str, Any]) -> None:
             ours, other = gathered[0].get(key), theirs.get(key)
             if ours != other:
                 raise UserError(
-                    f"{key} is {other!r} on rank {number} and {ours!r} on rank 0; the processes of a training must "
-                    "be started by the same command, with the same data and version"
+                    f"{key} is {other!r} on rank {number} and {ours!r} on rank 0; the processes of a training "
+                    "must be started by the same command, with the same data and version"
                 )
 
 

@@ -8,20 +8,23 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from genome_lm.errors import UserError
-from genome_lm.ranks.report import Report, read_report
+from genome_lm.ranks.report import Kind, Report, read_report
 
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 10.0
-"""Time that the others have to end in order once one has failed; a process in a collective may never do so."""
-TERMINATION_SECONDS = 25.0
-"""Time to save and end after SIGTERM; SLURM's default leaves 30 seconds before it kills."""
+"""Time that the others have to end in order once one has failed; one that waits in a sum may never do so."""
+TERMINATION_SECONDS = 60.0
+"""Time to save and end once told to; SLURM kills 30 seconds after SIGTERM unless configured otherwise."""
 TERMINATED = 143
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+"""What a batch system sends before it ends a job: SIGTERM (all), or SIGUSR1 (SLURM's --signal, by custom)."""
 
 
 @dataclass
@@ -60,9 +63,10 @@ def run_together(
 ) -> None:
     """Run `command` once a rank and return when all have ended well.
 
-    Each gets `shared` and the order as one line of JSON on its standard input, which stays open as long as this process
-    lives: its end tells a rank that it is an orphan. Its number is in the variables that torchrun would set.
-    If one fails the others are given a moment and then killed; SIGTERM and Ctrl-C are passed on.
+    Each gets `shared` and the order as one line of JSON on its standard input, which stays open as long as
+    this process lives: its end tells a rank that it is an orphan. Its number is in the variables that
+    torchrun would set. If one fails the others are given a moment and then killed; `SIGNALS` and Ctrl-C are
+    passed on.
 
     Args:
         command: program and arguments.
@@ -78,7 +82,7 @@ def run_together(
     """
     line = json.dumps({"shared": str(shared), "order": dict(order)}).encode() + b"\n"
     started: list[_Process] = []
-    with _termination() as terminating:
+    with _noted_signals() as told:
         try:
             for number in range(ranks):
                 environment = _environment(number, ranks, threads)
@@ -86,8 +90,10 @@ def run_together(
                     command, stdin=subprocess.PIPE, env=environment, start_new_session=True
                 )
                 started.append(_Process(number, popen))
-                _send(popen, line)
-            _watch(started, terminating)
+                with suppress(BrokenPipeError):  # it has ended already, which is seen below
+                    _input(popen).write(line)
+                    _input(popen).flush()
+            _watch(started, told)
         except KeyboardInterrupt:
             for each in started:
                 each.signal(signal.SIGINT)
@@ -98,9 +104,9 @@ def run_together(
                 each.kill()
             for each in started:
                 each.popen.wait()
-                if each.popen.stdin is not None:
-                    each.popen.stdin.close()
-    if terminating.is_set() and any(each.popen.returncode for each in started):
+                with suppress(BrokenPipeError):
+                    _input(each.popen).close()
+    if told and any(each.popen.returncode for each in started):
         print("terminated", file=sys.stderr)
         sys.exit(TERMINATED)
     _raise_cause(started, shared, log_dir)
@@ -108,7 +114,8 @@ def run_together(
 
 def _environment(number: int, ranks: int, threads: int | None) -> dict[str, str]:
     """Variables of a rank: as torchrun sets them, and the modules that this process finds."""
-    share = max(1, (os.cpu_count() or 1) // ranks) if threads is None else threads
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    share = max(1, cores // ranks) if threads is None else threads
     own = {
         "RANK": number,
         "WORLD_SIZE": ranks,
@@ -124,26 +131,20 @@ def _environment(number: int, ranks: int, threads: int | None) -> dict[str, str]
     return {**os.environ, **given, "PYTHONPATH": found, **{name: str(value) for name, value in own.items()}}
 
 
-def _send(popen: subprocess.Popen[bytes], line: bytes) -> None:
+def _input(popen: subprocess.Popen[bytes]) -> IO[bytes]:
     assert popen.stdin is not None
-    try:
-        popen.stdin.write(line)
-        popen.stdin.flush()
-    except BrokenPipeError:  # it has ended already, which is seen below
-        pass
+    return popen.stdin
 
 
-def _watch(started: Sequence[_Process], terminating: threading.Event) -> None:
-    """Until all have ended, or one has failed and the others have had their moment."""
-    told = False
-    while any(each.running for each in started):
+def _watch(started: Sequence[_Process], told: Sequence[int]) -> None:
+    """Until all have ended; or have had their time, after one failed or this process was told to end."""
+    while _running(started):
         if any(each.popen.returncode for each in started):
             _wait(started, GRACE_SECONDS)
             return
-        if terminating.is_set() and not told:
-            told = True
+        if told:
             for each in started:
-                each.signal(signal.SIGTERM)
+                each.signal(told[0])
             _wait(started, TERMINATION_SECONDS)
             return
         time.sleep(POLL_SECONDS)
@@ -151,55 +152,62 @@ def _watch(started: Sequence[_Process], terminating: threading.Event) -> None:
 
 def _wait(started: Sequence[_Process], seconds: float) -> None:
     end = time.monotonic() + seconds
-    while any(each.running for each in started) and time.monotonic() < end:
+    while _running(started) and time.monotonic() < end:
         time.sleep(POLL_SECONDS)
 
 
+def _running(started: Sequence[_Process]) -> int:
+    """How many run; each is asked, so that the others' exit codes are known."""
+    return sum([each.running for each in started])
+
+
 @contextmanager
-def _termination() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets; only the main thread may ask for it."""
-    event = threading.Event()
+def _noted_signals() -> Iterator[list[int]]:
+    """Those of `SIGNALS` that come meanwhile; only the main thread may ask for them."""
+    told: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield event
+        yield told
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        event.set()
+        told.append(number)
 
-    before = signal.signal(signal.SIGTERM, note)
+    before = {each: signal.signal(each, note) for each in SIGNALS}
     try:
-        yield event
+        yield told
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def _raise_cause(started: Sequence[_Process], reports: Path, log_dir: Path) -> None:
+def _raise_cause(started: Sequence[_Process], shared: Path, log_dir: Path) -> None:
     """Raise what was the first cause; the others fail in its wake, when their partner is gone.
 
-    A signal comes first: a rank that is killed reports nothing. Then what a user can mend, and then the
-    earliest exception.
+    A signal comes first: a rank that is killed reports nothing. Then what a user can mend, then the earliest
+    exception, and last what one rank has to say of another.
     """
     failed = [each for each in started if each.popen.returncode and not each.ended_by_us]
     if not failed:
         return
-    told = {each.number: read_report(reports, each.number) for each in started}
-    reported = [report for report in told.values() if report is not None]
-    by_signal = [each for each in failed if each.popen.returncode < 0 and told[each.number] is None]
+    ranks = len(started)
+    reports = {each.number: report for each in started if (report := read_report(shared, each.number))}
+    by_signal = [each for each in failed if each.popen.returncode < 0 and each.number not in reports]
     for each in by_signal:
         if each.popen.returncode != -signal.SIGABRT:  # by which libraries end a process whose partner is gone
-            raise UserError(_killed(each, len(started)))
-    own = [report for report in reported if report.user_error]
-    if own:
-        first = min(own, key=lambda report: report.rank)
-        raise UserError(first.message)
-    if reported:
-        raise UserError(_raised(min(reported, key=lambda report: report.time), len(started), log_dir))
+            raise UserError(_killed(each, ranks))
+    if found := [each for each in reports.values() if each.kind is Kind.input]:
+        raise UserError(min(found, key=lambda report: report.rank).message)
+    if found := [each for each in reports.values() if each.kind is Kind.exception]:
+        raise UserError(_raised(min(found, key=lambda report: report.time), ranks, log_dir))
     if by_signal:
-        raise UserError(_killed(by_signal[0], len(started)))
-    raise UserError(
-        f"rank {failed[0].number} of {len(started)} ended with exit code {failed[0].popen.returncode}; "
-        "what it printed says why"
-    )
+        raise UserError(_killed(by_signal[0], ranks))
+    for each in failed:
+        if each.number not in reports:
+            raise UserError(
+                f"rank {each.number} of {ranks} ended with exit code {each.popen.returncode}; what it printed "
+                "says why"
+            )
+    raise UserError(reports[failed[0].number].message)
 
 
 def _killed(process: _Process, ranks: int) -> str:

@@ -4,10 +4,28 @@ import json
 import time
 import traceback
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from genome_lm.atomic import write_text
 from genome_lm.errors import UserError
+
+
+class LostRankError(UserError):
+    """Another rank is gone or does not answer: this one's failure is a consequence, not the cause."""
+
+
+class Kind(StrEnum):
+    """What a rank has failed by."""
+
+    input = "input"
+    """A UserError, whose message says all."""
+
+    exception = "exception"
+    """Any other exception."""
+
+    lost = "lost"
+    """A LostRankError."""
 
 
 @dataclass(frozen=True)
@@ -17,27 +35,29 @@ class Report:
     Attributes:
         rank: its number.
         time: of the failure, seconds since the epoch, to tell the first of several.
-        user_error: whether it is a UserError, whose message says all.
+        kind: what it was.
         message: in one line.
-        traceback: of any other exception.
+        traceback: of the exception.
     """
 
     rank: int
     time: float
-    user_error: bool
+    kind: Kind
     message: str
     traceback: str
 
 
 def leave_report(folder: Path, rank: int, error: Exception) -> None:
     """Write down an exception of this process."""
-    known = isinstance(error, UserError)
+    kind = Kind.exception
+    if isinstance(error, UserError):
+        kind = Kind.lost if isinstance(error, LostRankError) else Kind.input
     text = " ".join(str(error).split())
     report = Report(
         rank=rank,
         time=time.time(),
-        user_error=known,
-        message=text if known else f"{type(error).__name__}: {text}",
+        kind=kind,
+        message=f"{type(error).__name__}: {text}" if kind is Kind.exception else text,
         traceback=traceback.format_exc(),
     )
     write_text(_path(folder, rank), json.dumps(asdict(report)))
@@ -46,7 +66,10 @@ def leave_report(folder: Path, rank: int, error: Exception) -> None:
 def read_report(folder: Path, rank: int) -> Report | None:
     """The report of a rank; None if it left none."""
     path = _path(folder, rank)
-    return Report(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return Report(**content | {"kind": Kind(content["kind"])})
 
 
 def _path(folder: Path, rank: int) -> Path:
