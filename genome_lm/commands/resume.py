@@ -78,10 +78,10 @@ def resume_point(config: TrainConfig, run_dir: Path) -> ResumePoint | None:
                 f"{config.ckpt_path}; give one of the two"
             )
         path = newest_intact(run_dir)
-        return None if path is None else _read(path, run_dir, exact=True)
+        return None if path is None else resume_point_of(path, run_dir, exact=True)
     if config.ckpt_path is None:
         return None
-    return _read(_named(config.ckpt_path, Path(config.runs_dir), run_dir), run_dir, exact=False)
+    return resume_point_of(_named(config.ckpt_path, Path(config.runs_dir), run_dir), run_dir, exact=False)
 
 
 def newest_intact(run_dir: Path) -> Path | None:
@@ -205,7 +205,12 @@ def _named(ckpt_path: str, runs_dir: Path, run_dir: Path) -> Path:
     return newest_intact(newest.parents[1]) or newest
 
 
-def _read(path: Path, run_dir: Path, *, exact: bool) -> ResumePoint:
+def resume_point_of(path: Path, run_dir: Path, *, exact: bool) -> ResumePoint:
+    """What a checkpoint says of the point that a run in `run_dir` would go on from.
+
+    Raises:
+        UserError: see `genome_lm.checkpoint.read_content`.
+    """
     content = read_content(path)
     raw = torch.load(path, map_location="cpu", weights_only=True)
     state = raw.get(KEY, {})
