@@ -1,15 +1,18 @@
 """SIGKILL at random moments, and the same command again: does a run end as an undisturbed one?
 
-    python benchmarks/kill.py [--kills 20] [--seed 0] [--what train|language|prepare] [--folder DIR] [overrides...]
+    python benchmarks/kill.py [--kills 20] [--seed 0] [--what train|language|prepare] [--folder DIR] [SETTINGS...]
 
-train, language: an undisturbed training of the small dataset of the tests, and one that is killed and resumed by the
-same command (resume=auto) until it has ended. Half of the kills come at a time drawn from the seed, the others up to
-20 ms after a checkpoint has begun to be written, one drawn at random. After each kill every file with a checkpoint's
-name must be whole. At the end the run folders are compared value by value, times left out. prepare: a genome of 12 Mb
-and ten peak files; after each kill the output must be missing or whole.
+train, language: an undisturbed training on the small dataset of the tests, and one that is killed and started
+again by the same command (resume=auto) until it has ended. Of three kills one comes at any time after the start,
+drawn from the seed; one at any time after the process has written its first checkpoint; one up to 20 ms after a
+checkpoint has begun to be written. After each kill every file with a checkpoint's name must be whole. At the end
+the run folders are compared value by value, times left out.
+
+prepare: a genome of 12 Mb and ten peak files; after each kill the output must be missing or whole.
 """
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -32,7 +35,7 @@ from genome_lm.dataset.settings import PrepareSettings
 
 SLICE = Path(__file__).parents[1] / "tests" / "data" / "slice"
 PROGRAM = (sys.executable, "-c", "from genome_lm.cli import main; main()")
-CHANCE, WRITE = "at any time", "at a write"
+CHANCE, TRAINING, WRITE = "at any time", "in training", "at a write"
 
 
 @dataclass(frozen=True)
@@ -75,14 +78,13 @@ def kill_training(folder: Path, kills: int, draw: random.Random, language: bool,
     kind = ("task=language_model", "task.markov_order=4", "data.context_bp=200") if language else ()
     arguments = (
         "train", "resume=auto", f"data.path={dataset}", "data.batch_size=16", "trainer.max_epochs=8",
-        "trainer.accelerator=cpu", "trainer.threads=1", "trainer.log_every_n_steps=5", "callbacks.save_every_steps=8",
-        "trainer.progress_bar=false", *kind, *more,
+        "trainer.accelerator=cpu", "trainer.threads=1", "trainer.log_every_n_steps=5",
+        "callbacks.save_every_steps=8", "trainer.progress_bar=false", *kind, *more,
     )  # fmt: skip
     plain, killed = folder / "undisturbed", folder / "killed"
-    began = time.monotonic()
-    run_to_its_end((*arguments, f"run_dir={plain}"), folder / "undisturbed.log")
-    whole = time.monotonic() - began
-    print(f"undisturbed: {whole:.0f} s\n", flush=True)
+    whole = run_to_its_end((*arguments, f"run_dir={plain}"), folder / "undisturbed.log")
+    fit = json.loads((plain / "training.json").read_text())["seconds"]
+    print(f"undisturbed: {whole:.0f} s, of which {fit:.0f} s in training\n", flush=True)
     command = (*arguments, f"run_dir={killed}")
     checkpoints = killed / "checkpoints"
 
@@ -98,7 +100,12 @@ def kill_training(folder: Path, kills: int, draw: random.Random, language: bool,
         return f"step {steps}" + (f", {parts}" if parts else "")
 
     done = kill_repeatedly(
-        command, kills, draw, 1.5 * whole / kills + 4, lambda: any(checkpoints.glob(".*.tmp")), left, killed
+        command,
+        kills,
+        draw,
+        {CHANCE: 1.5 * (whole - fit), TRAINING: 3 * fit / kills, WRITE: 0.02},
+        lambda: any(checkpoints.glob(".*.tmp")),
+        left,
     )
     run_to_its_end(command, folder / "killed.log")
     differences = run_differences(plain, killed)
@@ -131,9 +138,7 @@ def kill_prepare(folder: Path, kills: int, draw: random.Random) -> bool:
         "genome_build=simulated", "splits.valid=[chr1:0-1000000]", "splits.test=[chr1:1000000-2000000]",
         "overwrite=true", "progress_bar=false",
     )  # fmt: skip
-    began = time.monotonic()
-    run_to_its_end(command, folder / "prepare.log")
-    whole = time.monotonic() - began
+    whole = run_to_its_end(command, folder / "prepare.log")
     expected = open_dataset(output).checksum
     print(f"undisturbed: {whole:.1f} s\n", flush=True)
     output.unlink()
@@ -147,9 +152,8 @@ def kill_prepare(folder: Path, kills: int, draw: random.Random) -> bool:
         output.unlink()
         return "the whole file"
 
-    done = kill_repeatedly(
-        command, kills, draw, 1.1 * whole, lambda: any(temporary(".*.tmp")), left, output, wait=whole / 4
-    )
+    longest = {CHANCE: 1.1 * whole, TRAINING: whole / 2, WRITE: 0.02}
+    done = kill_repeatedly(command, kills, draw, longest, lambda: any(temporary(".*.tmp")), left)
     run_to_its_end(command, folder / "prepare.log")
     stale = list(temporary(".*.tmp"))
     same = open_dataset(output).checksum == expected
@@ -162,43 +166,37 @@ def kill_repeatedly(
     command: tuple[str, ...],
     kills: int,
     draw: random.Random,
-    longest: float,
+    longest: dict[str, float],
     writing: Callable[[], bool],
     left: Callable[[], str],
-    target: Path,
-    wait: float = 0.02,
 ) -> list[Kill]:
     """Start a command and kill it, again and again.
 
     Args:
-        longest: seconds until a kill of the one kind.
+        longest: seconds to each kind of kill: from the start, from the first write, from a write.
         writing: whether a file is being written just now.
         left: what lies in the folder after a kill; fails if that must not be.
-        target: named after the kill if the command has ended before it.
-        wait: longest time from the begin of a write to a kill of the other kind, seconds.
     """
     done: list[Kill] = []
     print(f"{'kill':>4}  {'when':<12}  {'after':>7}  what was left", flush=True)
     while len(done) < kills:
-        kind = WRITE if len(done) % 2 else CHANCE
-        delay, skipped = draw.uniform(0, longest), draw.randrange(4)
+        kind = list(longest)[len(done) % len(longest)]
+        delay, skipped = draw.uniform(0, longest[kind]), draw.randrange(4)
         began = time.monotonic()
         stale = writing()
         with subprocess.Popen(
             [*PROGRAM, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         ) as process:
-            if kind == CHANCE:
-                _until(lambda: time.monotonic() - began > delay, process)  # noqa: B023 - called at once
-            else:
-                if stale:  # of the kill before; cleaned up when the command starts
+            if kind != CHANCE:
+                if stale:  # of the kill before; removed when the command starts
                     _until(lambda: not writing(), process)
-                for _ in range(skipped):
+                for _ in range(skipped if kind == WRITE else 0):
                     _until(writing, process)
                     _until(lambda: not writing(), process)
                 _until(writing, process)
-                time.sleep(draw.uniform(0, wait))
+            _sleep(delay, process)
             if process.poll() is not None:
-                print(f"the command ended with {process.returncode} before its kill: {target}", flush=True)
+                print(f"the command ended with {process.returncode} before its kill", flush=True)
                 return done
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -208,15 +206,22 @@ def kill_repeatedly(
     return done
 
 
+def _sleep(seconds: float, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + seconds
+    _until(lambda: time.monotonic() > until, process)
+
+
 def _until(holds: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     while process.poll() is None and not holds():
         time.sleep(0.0005)
 
 
-def run_to_its_end(command: tuple[str, ...], log: Path) -> None:
-    """Run a command that must succeed."""
+def run_to_its_end(command: tuple[str, ...], log: Path) -> float:
+    """Run a command that must succeed; how long it took, seconds."""
+    began = time.monotonic()
     with log.open("wb") as file:
         subprocess.run([*PROGRAM, *command], stdout=file, stderr=subprocess.STDOUT, check=True)
+    return time.monotonic() - began
 
 
 if __name__ == "__main__":

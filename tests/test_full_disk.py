@@ -32,7 +32,9 @@ def only_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize("room", [0, 4096, 20_000])
-def test_a_training_keeps_its_last_checkpoint_and_goes_on(disk, small_file, tmp_path, monkeypatch, capsys, room):
+def test_a_training_keeps_its_last_checkpoint_and_goes_on(
+    disk, small_file, tmp_path, monkeypatch, capsys, room
+):
     run = disk.path / "run"
     kill_after(monkeypatch, [(8, Moment.batch)])
     with pytest.raises(Killed):
@@ -76,10 +78,14 @@ def test_a_disk_that_fills_up_while_a_run_trains(disk, small_file, monkeypatch, 
 def test_a_curve_keeps_whole_rows(disk):
     curve = CurveFile(disk.path, 0)
     disk.fill(4096)
-    with pytest.raises(UserError, match=r"^cannot write \S+/metrics.csv: No space left on device; free some"):
+
+    def log() -> None:
         for step in range(1000):
             curve.log_metrics({"loss": 0.123456789}, step)
             curve.save()
+
+    with pytest.raises(UserError, match=r"^cannot write \S+/metrics.csv: No space left on device; free some"):
+        log()
     lines = (disk.path / "metrics.csv").read_text().splitlines()
     assert 10 < len(lines) == curve.rows + 1
     assert all(line.count(",") == 1 and line.startswith("0.123456789,") for line in lines[1:])
@@ -93,7 +99,8 @@ def test_prepare_leaves_the_earlier_file(disk, small_file, capsys, room):
     disk.fill(room)
     arguments = (
         f"fasta={SLICE / 'chr20_47Mb_49Mb.fa.gz'}", f"manifest={SLICE / 'tracks.tsv'}", f"output={output}",
-        "genome_build=hg19", "overwrite=true", "splits.valid=[chr20:0-300000]", "splits.test=[chr20:300000-600000]",
+        "genome_build=hg19", "overwrite=true", "splits.valid=[chr20:0-300000]", 
+        "splits.test=[chr20:300000-600000]",
     )  # fmt: skip
     assert run_command("prepare", *arguments) == 2
     assert "cannot write" in capsys.readouterr().err.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""What `resume` and `ckpt_path` may name, what they refuse, and temporary files of processes that are gone."""
+"""What `resume` and `ckpt_path` name and refuse, and temporary files of processes that are gone."""
 
 import fcntl
 import os

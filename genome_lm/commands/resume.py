@@ -1,4 +1,4 @@
-"""Going on with a training: which checkpoint, whether it is the same run, and whether that is done already."""
+"""Going on with a training: from which checkpoint, as the same run or not, and whether it is done."""
 
 import fcntl
 import json
@@ -95,8 +95,8 @@ def newest_intact(run_dir: Path) -> Path | None:
     intact = [path for path in found if is_intact(path)]
     if found and not intact:
         raise UserError(
-            f"the checkpoints in {run_dir / CHECKPOINTS} are damaged; copy them again, or remove the folder to "
-            "train anew"
+            f"the checkpoints in {run_dir / CHECKPOINTS} are damaged; copy them again, or remove the folder "
+            "to train anew"
         )
     return max(intact, key=_steps, default=None)  # of two with the same, the last
 
@@ -122,7 +122,8 @@ def finished_result(run_dir: Path, settings: Mapping[str, Any]) -> dict[str, Any
         result = json.loads((run_dir / RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(
-            f"the finished run in {run_dir} cannot be read ({' '.join(str(error).split())}); give another run_dir"
+            f"the finished run in {run_dir} cannot be read ({' '.join(str(error).split())}); give another "
+            "run_dir"
         ) from error
     if not isinstance(config, dict) or not isinstance(result, dict):
         raise UserError(f"the finished run in {run_dir} is damaged; give another run_dir")

@@ -143,9 +143,7 @@ def describe(config: TrainConfig, sequence: SplitSequence) -> LanguageDescriptio
     )
 
 
-def _check_resumable(
-    config: TrainConfig, description: LanguageDescription, resume: ResumePoint
-) -> None:
+def _check_resumable(config: TrainConfig, description: LanguageDescription, resume: ResumePoint) -> None:
     """A checkpoint to go on from must hold the same network and sequence, and leave epochs to train."""
     saved = read_language_checkpoint(resume.path)
     if resume.exact:
