@@ -16,7 +16,7 @@ class AtomicCheckpointIO(CheckpointIO):
     """Writes a checkpoint beside its place, flushes it to disk and renames it.
 
     Lightning's own renames too, but does not flush, so that after a power cut the new name may stand for an
-    empty file; and a full disk ends it with a traceback and a temporary file in the system's folder for these.
+    empty file; and its temporary file lies in the system's folder for these, which may be another disk.
     """
 
     def save_checkpoint(
@@ -38,7 +38,7 @@ class AtomicCheckpointIO(CheckpointIO):
         map_location: Callable[..., Any] | None = None,
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
-        """Read a checkpoint onto the CPU; always as plain values and tensors, whatever `weights_only` says."""
+        """Read a checkpoint onto the CPU, as plain values and tensors whatever `weights_only` says."""
         content = torch.load(path, map_location="cpu", weights_only=True)
         assert isinstance(content, dict)
         return content

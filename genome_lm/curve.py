@@ -1,4 +1,4 @@
-"""`metrics.csv`: one row whenever something is logged, whole rows only, and one curve over all resumptions."""
+"""`metrics.csv`: a row whenever something is logged, whole rows only, one curve over all resumptions."""
 
 import csv
 import io

@@ -1,6 +1,8 @@
 """Where the figures of a run go."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,17 +48,22 @@ def loggers_from(config: LoggerConfig, run_dir: Path, before: Before | None = No
 
 
 @rank_zero_only
-def begin(loggers: list[Logger], run_dir: Path, settings: Mapping[str, Any]) -> None:
+def begin(
+    loggers: list[Logger], run_dir: Path, settings: Mapping[str, Any], before: Before | None = None
+) -> None:
     """Log what the run is, and note in `tracking.json` where, so that an evaluation can add to it.
 
     Args:
         settings: nested plain values: the configuration, the dataset, where the run comes from.
+        before: of a run that goes on.
     """
     for each in loggers:
         each.log_hyperparams(dict(settings))
         if isinstance(each, WandbLogger):
-            from genome_lm.tracking.wandb_run import define_metrics, remember
+            from genome_lm.tracking.wandb_run import define_metrics, go_on, remember
 
+            if before is not None:
+                go_on(each.experiment, before.rows)
             define_metrics(each.experiment)
             remember(each.experiment, run_dir, settings)
         elif isinstance(each, TensorBoardLogger):
@@ -83,6 +90,34 @@ def log_result(loggers: list[Logger], result: Mapping[str, Any]) -> None:
             log_figures(each.experiment, figures, int(result["best_epoch"]))
 
 
+@rank_zero_only
+def note_preemption(loggers: list[Logger]) -> None:
+    """Tell W&B that a run which ends now was told to, and did not fail by itself."""
+    for each in loggers:
+        if isinstance(each, WandbLogger):
+            each.experiment.mark_preempting()
+
+
+@contextmanager
+def errors_told_once() -> Iterator[None]:
+    """Leave out the tracebacks that TensorBoard's writer prints from its thread, such as on a full disk.
+
+    It hands the error to the next call from the training as well, where it ends that.
+    """
+    before = threading.excepthook
+
+    def told(args: threading.ExceptHookArgs) -> None:
+        writer = type(args.thread).__module__.startswith("tensorboard.")
+        if not (writer and isinstance(args.exc_value, OSError)):
+            before(args)
+
+    threading.excepthook = told
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
 def finish(loggers: list[Logger], run_dir: Path, *, failed: bool) -> None:
     """End W&B's run, also after an error: otherwise the next job of a sweep would write into it."""
     if any(isinstance(each, WandbLogger) for each in loggers):
@@ -101,7 +136,6 @@ def _wandb(config: LoggerConfig, run_dir: Path, *, goes_on: bool) -> Logger:
     from genome_lm.tracking.wandb_run import JOB_TYPE, mode
 
     record = read_record(run_dir) if goes_on else None
-
     return WandbLogger(
         name=run_dir.name,  # in a sweep "0_gru", "1_lstm": no two of a group are the same
         save_dir=run_dir,

@@ -40,12 +40,12 @@ ARROWS: dict[str, set[str]] = {
     "isolation": {"", "errors", "isolation"},
     "hdf5": {"errors", "hdf5", "isolation"},
     "dataset": {"", "atomic", "choices", "dataset", "dna", "errors", "hdf5", "isolation"},
-    "dataset.datamodule": {"dataset", "dna", "errors"},
+    "dataset.datamodule": {"dataset", "dataset.position", "dna", "errors"},
     "dataset.feature_rows": {"dataset"},
     "baseline": {"atomic", "baseline", "choices", "dataset", "errors", "metrics", "threads"},
     "language": {
-        "checkpoint", "choices", "collectives", "dataset", "dataset.datamodule", "dna", "encoders", "errors",
-        "language", "metrics", "optimizer", "stems", "tokenizers",
+        "checkpoint", "choices", "collectives", "dataset", "dataset.datamodule", "dataset.position", "dna",
+        "encoders", "errors", "language", "metrics", "optimizer", "stems", "tokenizers",
     },
     "module": {
         "choices", "collectives", "dataset.datamodule", "dataset.feature_rows", "metrics", "network",
@@ -53,7 +53,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "optimizer": {"choices", "errors"},
     "checkpoint": {"choices", "errors"},
-    "callbacks": {"collectives", "errors"},
+    "callbacks": {"atomic", "callbacks", "collectives", "errors"},
     "held_out": {"checkpoint", "dataset", "language"},
     "pretrained": {"checkpoint", "errors", "language", "network"},
     "evaluation": {
@@ -62,7 +62,7 @@ ARROWS: dict[str, set[str]] = {
     "prediction": {"choices", "dataset", "dna", "errors", "evaluation", "network", "prediction", "tables"},
     "config": {"choices"},
     "config_errors": {"config_files", "errors"},
-    "loggers": {"config", "errors", "tracking"},
+    "loggers": {"config", "curve", "errors", "tracking"},
     "provenance": {"", "config_files"},
     "tracking": {"atomic", "errors", "tables", "tracking"},
     "build": {
@@ -82,10 +82,10 @@ ARROWS: dict[str, set[str]] = {
     "tuning.config": {"choices"},
     "commands": {
         "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks", "checkpoint",
-        "choices", "collectives", "commands", "commands.several", "config", "dataset", "dataset.datamodule",
-        "dataset.feature_rows", "errors", "evaluation", "held_out", "language", "loggers", "module", "naming",
-        "network", "prediction", "pretrained", "provenance", "ranks", "ranks.group", "report", "runs",
-        "tables", "tracking",
+        "checkpoint_io", "choices", "collectives", "commands", "commands.several", "config", "curve",
+        "dataset", "dataset.datamodule", "dataset.feature_rows", "errors", "evaluation", "held_out",
+        "language", "loggers", "module", "naming", "network", "prediction", "pretrained", "provenance",
+        "ranks", "ranks.group", "report", "runs", "tables", "tracking",
     },
     "commands.tune": {
         "atomic", "build", "callbacks", "commands", "config", "errors", "leaderboard", "provenance", "tuning",
@@ -103,6 +103,9 @@ ARROWS: dict[str, set[str]] = {
     "ranks": {"atomic", "choices", "errors", "ranks"},
     "ranks.group": {"choices", "collectives", "errors", "ranks"},
     "commands.several": {"", "choices", "commands", "config", "errors", "leaderboard", "ranks"},
+    "dataset.position": set(),
+    "checkpoint_io": {"atomic"},
+    "curve": {"atomic", "errors"},
 }  # fmt: skip
 
 # Who may import these at all; everybody may import NumPy.
@@ -115,17 +118,18 @@ OUTSIDE: dict[str, set[str]] = {
     "optuna": {"tuning"},
     "ray": {"sweeping"},
     "lightning": {
-        "callbacks", "commands", "dataset.datamodule", "language", "loggers", "module", "optimizer",
+        "callbacks", "checkpoint_io", "commands", "curve", "dataset.position", "language", "loggers",
+        "module", "optimizer",
     },
     "wandb": {"loggers", "tracking"},
     "tensorboard": {"tracking"},
     "pyjaspar": {"encoders", "motifs"},
     "torchmetrics": {"metrics"},
     "torch": {
-        "baseline", "batch_norm", "build", "callbacks", "checkpoint", "collectives", "commands",
-        "commands.several", "dataset.datamodule", "dataset.feature_rows", "encoders", "evaluation", "heads",
-        "language", "metrics", "module", "network", "optimizer", "parts", "prediction", "ranks.group",
-        "spaced_words", "stems", "threads", "tokenizers", "tracking", "window_features",
+        "baseline", "batch_norm", "build", "callbacks", "checkpoint", "checkpoint_io", "collectives",
+        "commands", "commands.several", "dataset.datamodule", "dataset.feature_rows", "encoders",
+        "evaluation", "heads", "language", "metrics", "module", "network", "optimizer", "parts", "prediction",
+        "ranks.group", "spaced_words", "stems", "threads", "tokenizers", "tracking", "window_features",
     },
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
     "altair": {"report"},

@@ -17,6 +17,7 @@ from genome_lm.atomic import replacing
 from genome_lm.baseline.kmers import Strands
 from genome_lm.baseline.result import BaselineFit
 from genome_lm.choices import PenaltyChoice
+from genome_lm.dataset.sink import new_hdf5
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +41,11 @@ def store_fit(folder: Path, key: str, fit: BaselineFit) -> None:
     """Write `fit` to the cache, whole or not at all.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: the folder cannot be written, or the disk is full.
     """
     arrays = {name: np.ascontiguousarray(getattr(fit, name)) for name in _ARRAYS}
     attributes = _attributes(fit)
-    with replacing(cache_path(folder, key)) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(cache_path(folder, key)) as temporary, new_hdf5(temporary) as file:
         for name, array in arrays.items():
             file.create_dataset(name, data=array)
         for name, value in attributes.items():

@@ -1,4 +1,4 @@
-"""Going on with a training: which checkpoint, whether it is the same run, and whether that is done already."""
+"""Going on with a training: from which checkpoint, as the same run or not, and whether it is done."""
 
 import fcntl
 import json
@@ -81,10 +81,10 @@ def resume_point(config: TrainConfig, run_dir: Path) -> ResumePoint | None:
                 f"{config.ckpt_path}; give one of the two"
             )
         path = newest_intact(run_dir)
-        return None if path is None else _read(path, run_dir, exact=True)
+        return None if path is None else resume_point_of(path, run_dir, exact=True)
     if config.ckpt_path is None:
         return None
-    return _read(_named(config.ckpt_path, Path(config.runs_dir), run_dir), run_dir, exact=False)
+    return resume_point_of(_named(config.ckpt_path, Path(config.runs_dir), run_dir), run_dir, exact=False)
 
 
 def newest_intact(run_dir: Path) -> Path | None:
@@ -98,8 +98,8 @@ def newest_intact(run_dir: Path) -> Path | None:
     intact = [path for path in found if is_intact(path)]
     if found and not intact:
         raise UserError(
-            f"the checkpoints in {run_dir / CHECKPOINTS} are damaged; copy them again, or remove the folder to "
-            "train anew"
+            f"the checkpoints in {run_dir / CHECKPOINTS} are damaged; copy them again, or remove the folder "
+            "to train anew"
         )
     return max(intact, key=_steps, default=None)  # of two with the same, the last
 
@@ -125,7 +125,8 @@ def finished_result(run_dir: Path, settings: Mapping[str, Any]) -> dict[str, Any
         result = json.loads((run_dir / RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(
-            f"the finished run in {run_dir} cannot be read ({' '.join(str(error).split())}); give another run_dir"
+            f"the finished run in {run_dir} cannot be read ({' '.join(str(error).split())}); give another "
+            "run_dir"
         ) from error
     if not isinstance(config, dict) or not isinstance(result, dict):
         raise UserError(f"the finished run in {run_dir} is damaged; give another run_dir")
@@ -208,7 +209,12 @@ def _named(ckpt_path: str, runs_dir: Path, run_dir: Path) -> Path:
     return newest_intact(newest.parents[1]) or newest
 
 
-def _read(path: Path, run_dir: Path, *, exact: bool) -> ResumePoint:
+def resume_point_of(path: Path, run_dir: Path, *, exact: bool) -> ResumePoint:
+    """What a checkpoint says of the point that a run in `run_dir` would go on from.
+
+    Raises:
+        UserError: see `genome_lm.checkpoint.read_content`.
+    """
     content = read_content(path)
     raw = torch.load(path, map_location="cpu", weights_only=True)
     state = raw.get(KEY, {})

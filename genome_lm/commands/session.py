@@ -29,7 +29,7 @@ from genome_lm.commands.strategy import strategy_from
 from genome_lm.config import TrainConfig
 from genome_lm.curve import CurveLogger
 from genome_lm.errors import Terminated, UserError
-from genome_lm.loggers import Before, begin, finish, log_result, loggers_from
+from genome_lm.loggers import Before, begin, finish, log_result, loggers_from, note_preemption
 from genome_lm.provenance import Provenance
 from genome_lm.ranks.group import check_agreement
 
@@ -160,7 +160,7 @@ def run(
     failed = True
     try:
         about = undertaking.facts | {"genome_lm_version": __version__} | asdict(session.origin)
-        begin(loggers, run_dir, undertaking.settings | about)
+        begin(loggers, run_dir, undertaking.settings | about, before)
         trainer = _trainer(session, callbacks, loggers)
         undertaking.announce()
         _fit(trainer, module, datamodule, None if resume is None else resume.path)
@@ -169,6 +169,7 @@ def run(
         log_result(loggers, asdict(result))
         failed = False
     except Terminated:
+        note_preemption(loggers)
         say("told to end; the state is saved: resume=auto goes on in %s", run_dir)
         raise
     finally:
@@ -267,7 +268,8 @@ def _finished(
         epoch=epoch,
         valid=figures.by_epoch[epoch],
         best_checkpoint=str(checkpoints.best_path.relative_to(session.run_dir)),
-        epochs=trainer.fit_loop.epoch_progress.current.processed,  # as saved, also where nothing is left to do
+        # As saved, also where nothing is left to do; trainer.current_epoch is one less then.
+        epochs=trainer.fit_loop.epoch_progress.state_dict()["current"]["processed"],
         seconds=seconds,
         report=report,
     )

@@ -78,6 +78,12 @@ def check_settings(config: TrainConfig) -> None:
         ),
         ("callbacks.patience", callbacks.patience >= 1, least_one),
         ("callbacks.min_delta", 0 <= callbacks.min_delta < math.inf, "0 or more"),
+        (
+            "callbacks.save_every_minutes",
+            callbacks.save_every_minutes is None or 0 < callbacks.save_every_minutes < math.inf,
+            "more than 0, or null",
+        ),
+        ("callbacks.save_every_steps", _none_or_positive(callbacks.save_every_steps), "at least 1, or null"),
     ):
         if not holds:
             value: object = config

@@ -41,6 +41,7 @@ from genome_lm.dataset.fraction import rate_among, training_windows
 from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.errors import UserError
 from genome_lm.held_out import with_start
+from genome_lm.loggers import errors_told_once
 from genome_lm.module import MultitaskModule
 from genome_lm.naming import task_set_name
 from genome_lm.network import Network
@@ -68,7 +69,8 @@ def train(
         UserError: the configuration or the data cannot be used, or the loss stops being finite.
     """
     check_settings(config)
-    with sole_owner(run_dir) if not rank_zero_only.rank else nullcontext():
+    first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
+    with sole_owner(run_dir) if first else nullcontext():
         if config.resume is not None and (done := _finished(config, run_dir)) is not None:
             return done
         resume = resume_point(config, run_dir)
@@ -97,7 +99,7 @@ def _train(session: Session) -> TrainResult | LanguageResult:
         keep_freed_memory()
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), errors_told_once():
         silence(warnings)
         L.seed_everything(config.seed, workers=True, verbose=False)
         if config.task.name is TaskKind.language_model:

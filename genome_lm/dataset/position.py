@@ -23,10 +23,11 @@ class ResumableLoading(L.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         assert self.trainer is not None
         loop = self.trainer.fit_loop
-        epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress.current
-        within = epochs.processed < epochs.started
-        # A batch counts once its step is done; `ready` may be one more when the next is at hand.
-        return {"epoch": epochs.processed, "batch": batches.processed if within else 0}
+        epochs = loop.epoch_progress.state_dict()["current"]
+        batches = loop.epoch_loop.batch_progress.state_dict()["current"]
+        within = epochs["processed"] < epochs["started"]
+        # A batch counts once its step is done; "ready" may be one more when the next is at hand.
+        return {"epoch": epochs["processed"], "batch": batches["processed"] if within else 0}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.first_epoch = int(state_dict["epoch"])

@@ -1,8 +1,12 @@
 """The file under HDF5 while a dataset is written."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import h5py
 
 
 class Sink(io.RawIOBase):
@@ -59,3 +63,23 @@ class Sink(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+@contextmanager
+def new_hdf5(path: Path, cache_bytes: int = 1 << 20) -> Iterator[h5py.File]:
+    """A new HDF5 file to be written.
+
+    Args:
+        cache_bytes: of the chunks of a dataset that are kept in memory.
+
+    Raises:
+        OSError: a write failed, as on a full disk. It is raised at the end, or earlier by `Sink.check`.
+    """
+    with Sink(path) as sink:
+        try:
+            with h5py.File(sink, "w", rdcc_nbytes=cache_bytes) as file:
+                yield file
+        except Exception:
+            sink.check()  # what libhdf5 trips over later is of no interest
+            raise
+        sink.check()

@@ -22,6 +22,7 @@ import numpy as np
 from genome_lm.atomic import replacing
 from genome_lm.dataset.contents import SPLITS, Dataset
 from genome_lm.dataset.layout import to_fixed
+from genome_lm.dataset.sink import new_hdf5
 from genome_lm.errors import UserError
 from genome_lm.metrics.cross_entropy import prior_logits
 
@@ -173,9 +174,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write a prediction file, whole or not at all.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: the folder cannot be written, or the disk is full.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, new_hdf5(temporary) as file:
         file.attrs["format"] = FORMAT
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["name"] = predictions.name

@@ -31,6 +31,7 @@ import h5py
 import numpy as np
 
 from genome_lm.dataset.layout import to_fixed
+from genome_lm.dataset.sink import new_hdf5
 from genome_lm.prediction.output import Content, calls
 from genome_lm.prediction.thresholds import sigmoid
 
@@ -54,7 +55,7 @@ def write_hdf5(path: Path, content: Content, blocks: Iterable[tuple[int, np.ndar
     """
     n_windows, n_tasks = len(content.windows), len(content.tasks)
     undefined = np.isnan(content.thresholds.logit)
-    with h5py.File(path, "w", rdcc_nbytes=_CACHE_BYTES) as file:
+    with new_hdf5(path, _CACHE_BYTES) as file:
         file.attrs["format"] = FORMAT
         file.attrs["format_version"] = FORMAT_VERSION
         for name, value in content.provenance.items():

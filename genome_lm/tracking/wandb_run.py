@@ -72,6 +72,16 @@ def remember(run: wandb.Run, run_dir: Path, config: Mapping[str, Any]) -> None:
     write_record(run_dir, record)
 
 
+def go_on(run: wandb.Run, step: int) -> None:
+    """Let a new part of a run log as the step `step` of its history, which offline begins at 0 again.
+
+    Every row of metrics.csv is one step. Those behind the checkpoint that the run goes on from are logged
+    once more, with the same values. Online W&B refuses steps it has, so they come after the others there.
+    """
+    if step > run.step:
+        run.log({}, step=step)
+
+
 def note_step(run: wandb.Run, run_dir: Path) -> None:
     """Write down how far the run's history has come."""
     record = read_record(run_dir)
