@@ -54,7 +54,8 @@ ARROWS: dict[str, set[str]] = {
     "callbacks": {"errors"},
     "pretrained": {"checkpoint", "errors", "language", "network"},
     "evaluation": {
-        "evaluation", "choices", "dataset", "metrics", "network", "atomic", "errors", "tables", "threads",
+        "evaluation", "choices", "dataset", "hdf5", "isolation", "metrics", "network", "atomic", "errors",
+        "tables", "threads",
     },
     "prediction": {
         "choices", "dataset", "dna", "errors", "evaluation", "network", "prediction", "tables",

@@ -94,6 +94,18 @@ class StoredColumn:
             self.check_digest(digest.hexdigest())
         return values
 
+    def verify(self, digested: bool = True) -> None:
+        """Read the array in blocks and keep nothing.
+
+        Args:
+            digested: whether the file records a digest, which is then checked.
+        """
+        digest = hashlib.sha256()
+        for block in self.blocks():
+            digest.update(np.ascontiguousarray(block).data)
+        if digested:
+            self.check_digest(digest.hexdigest())
+
     def mapped(self, path: Path) -> MappedArray | None:
         """The array left in the file, where it lies in one piece; its digest is not looked at."""
         if self.offset is None:
