@@ -171,12 +171,8 @@ def _size(file: h5py.File) -> int:
 
 
 def _type_name(kind: h5py.h5t.TypeID) -> str:
-    names = {
-        h5py.h5t.TypeIntegerID: "whole number",
-        h5py.h5t.TypeFloatID: "number",
-        h5py.h5t.TypeStringID: "text",
-    }
-    try:
-        return str(kind.dtype) if type(kind) in names else type(kind).__name__
-    except (TypeError, ValueError):
-        return type(kind).__name__
+    if isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str():
+        return "text of variable length"
+    if isinstance(kind, (h5py.h5t.TypeIntegerID, h5py.h5t.TypeFloatID, h5py.h5t.TypeStringID)):
+        return str(kind.dtype)
+    return type(kind).__name__
