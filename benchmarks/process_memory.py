@@ -15,7 +15,7 @@ class Memory:
 
     Attributes:
         resident: RSS; a page that two of them have counts twice.
-        proportional: PSS; each page is divided among the processes that have it, so that the sum is what is there.
+        proportional: PSS; each page is divided among the processes that have it, so that sums are true.
         anonymous: what belongs to no file: cannot be dropped, and is shared only after a fork.
     """
 

@@ -57,7 +57,8 @@ ARROWS: dict[str, set[str]] = {
     "held_out": {"checkpoint", "dataset", "language"},
     "pretrained": {"checkpoint", "errors", "language", "network"},
     "evaluation": {
-        "atomic", "choices", "dataset", "errors", "evaluation", "metrics", "network", "tables", "threads",
+        "atomic", "choices", "dataset", "errors", "evaluation", "hdf5", "isolation", "metrics", "network",
+        "tables", "threads",
     },
     "prediction": {"choices", "dataset", "dna", "errors", "evaluation", "network", "prediction", "tables"},
     "config": {"choices"},

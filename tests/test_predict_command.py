@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -98,6 +99,19 @@ def test_the_logits_and_calls_are_those_of_evaluate(as_hdf5, evaluated, small, t
         assert file["windows/interval"][:].tolist() == list(range(len(order)))
         flank = (small.window_bp - CONTEXT) // 2
         np.testing.assert_array_equal(file["windows/start"][:], small.start[windows[order]] + flank)
+
+
+def test_every_dataset_of_an_hdf5_file_has_its_digest(as_hdf5):
+    seen = []
+
+    def check(name: str, member: h5py.HLObject) -> None:
+        if isinstance(member, h5py.Dataset):
+            assert member.attrs["sha256"] == hashlib.sha256(member[...].tobytes()).hexdigest(), name
+            seen.append(name)
+
+    with h5py.File(as_hdf5) as file:
+        file.visititems(check)
+    assert len(seen) == 19
 
 
 def test_what_an_hdf5_file_says_of_itself(as_hdf5, ckpt, small, evaluated):

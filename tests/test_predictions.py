@@ -1,5 +1,6 @@
 """Prediction files: what is written is read, and nothing else is."""
 
+import hashlib
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from small_comparison import small_dataset, small_predictions
 
 from genome_lm.errors import UserError
+from genome_lm.evaluation.prediction_file import FORMAT_VERSION
 from genome_lm.evaluation.predictions import (
     Predictions,
     prior_predictions,
@@ -77,6 +79,8 @@ def test_an_undefined_logit_is_named(predictions, written, value):
         replace(predictions)
     with h5py.File(written, "r+") as file:
         file["logits"][7, 3] = value
+        digest = hashlib.sha256(file["logits"][...].data).hexdigest()
+        file["logits"].attrs["sha256"] = digest
     with pytest.raises(UserError, match=f"{written}.*{expected}"):
         read_predictions(written)
 
@@ -127,7 +131,7 @@ def foreign(path: Path) -> None:
 
 def newer(path: Path) -> None:
     with h5py.File(path, "r+") as file:
-        file.attrs["format_version"] = 2
+        file.attrs["format_version"] = FORMAT_VERSION + 1
 
 
 def without_windows(path: Path) -> None:
@@ -139,6 +143,17 @@ def hollow(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         del file["logits"]
         file.create_dataset("logits", (10**9, 10**6), dtype=np.float32, chunks=(1000, 1000))
+
+
+def packed(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        del file["logits"]
+        file.create_dataset("logits", data=np.zeros((1000, 1000), np.float32), compression="gzip")
+
+
+def other_logits(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file["logits"][3, 2] += 1
 
 
 def group_for_array(path: Path) -> None:
@@ -166,18 +181,20 @@ def odd_version(path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (truncate, "no whole prediction file"),
-        (empty, "no whole prediction file"),
-        (text, "no whole prediction file"),
-        (damage, "no whole prediction file"),
-        (foreign, "expected 'genome_lm predictions'"),
+        (truncate, "cannot be read .* truncated"),
+        (empty, "cannot be read"),
+        (text, "cannot be read"),
+        (damage, "cannot be read"),
+        (foreign, "holds no genome_lm predictions"),
         (newer, "install a newer genome_lm"),
-        (without_windows, "no whole prediction file"),
-        (hollow, "holds less than it claims"),
-        (group_for_array, "holds less than it claims"),
-        (numbers_for_ids, "expected strings"),
-        (without_name, "no whole prediction file"),
-        (odd_version, "no whole prediction file"),
+        (without_windows, "damaged: window is missing"),
+        (hollow, "damaged: logits claims 4,000,000,000,000,000 bytes and stores 0"),
+        (packed, "holds less than it claims"),
+        (group_for_array, "damaged: split is missing"),
+        (numbers_for_ids, "expected text of fixed length"),
+        (without_name, "damaged: attribute name of / is missing"),
+        (odd_version, "damaged: attribute format_version"),
+        (other_logits, "damaged: the contents of logits do not agree with their digest"),
         (Path.unlink, "is no file"),
     ],
 )
@@ -194,6 +211,14 @@ def test_every_truncation_is_noticed(written, cut):
     written.write_bytes(written.read_bytes()[:-cut])
     with pytest.raises(UserError):
         read_predictions(written)
+
+
+def test_files_of_the_first_version_are_read(predictions, written):
+    with h5py.File(written, "r+") as file:
+        file.attrs["format_version"] = 1
+        for column in file.values():
+            del column.attrs["sha256"]
+    assert_same(read_predictions(written), predictions)
 
 
 def test_a_failed_write_leaves_the_old_file(monkeypatch, predictions, written):

@@ -81,7 +81,8 @@ class Dataset:
     split: np.ndarray  # uint8 [n_windows], codes as in SPLITS
     packed_labels: np.ndarray  # uint8 [n_windows, ceil(n_tasks / 8)], lowest bit first
     tasks: TaskTable
-    mapped: dict[str, MappedArray] = field(default_factory=dict)  # by field: arrays that stay in the file
+    # By field: the arrays that stay in the file. They are read-only.
+    mapped: dict[str, MappedArray] = field(default_factory=dict, repr=False)
 
     def is_mapped(self, name: str) -> bool:
         """Whether the array of that field stays in its file."""

@@ -1,17 +1,6 @@
-"""The prediction file: one format for the model, the baseline and the prior.
+"""The prediction file: one format for the model, the baseline and the prior."""
 
-HDF5, format version 1:
-
-    /          attributes: format, format_version, name, description, dataset_checksum
-    /logits    float32 [n_windows, n_tasks], log odds of a positive, finite
-    /window    int64 [n_windows], window indices of the dataset, ascending
-    /split     uint8 [n_windows], codes as in genome_lm.dataset.contents.SPLITS
-    /task_ids  string [n_tasks], UTF-8 of fixed length
-
-Every dataset is stored uncompressed with a checksum a chunk, so that damage is found and the size of a file
-says how much it can hold.
-"""
-
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,10 +13,17 @@ from genome_lm.dataset.contents import SPLITS, Dataset
 from genome_lm.dataset.layout import to_fixed
 from genome_lm.dataset.sink import new_hdf5
 from genome_lm.errors import UserError
+from genome_lm.evaluation.prediction_file import (
+    FORMAT,
+    FORMAT_VERSION,
+    NUMBERS,
+    REMEDY,
+    check_here,
+    stored_predictions,
+)
+from genome_lm.hdf5.opening import fail
+from genome_lm.isolation.checked import ensure_checked
 from genome_lm.metrics.cross_entropy import prior_logits
-
-FORMAT = "genome_lm predictions"
-FORMAT_VERSION = 1
 
 _BLOCK_ELEMENTS = 2**20
 
@@ -189,56 +185,37 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             "task_ids": to_fixed(predictions.task_ids),
         }
         for column, array in columns.items():
+            values = np.ascontiguousarray(array, dtype=NUMBERS[column][0] if column in NUMBERS else None)
             # HDF5 has no checksum for a dataset that is empty.
-            file.create_dataset(column, data=array, fletcher32=array.size > 0)
+            stored = file.create_dataset(column, data=values, fletcher32=values.size > 0)
+            stored.attrs["sha256"] = hashlib.sha256(values.data).hexdigest()
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Open and check a prediction file.
+    """Open and check a prediction file; one that has not passed before is first read in a process of its own.
 
     Raises:
         UserError: the file is missing, unreadable, truncated, damaged, not a prediction file, of a newer
-            format, or its contents are not those of valid `Predictions`.
+            format, changes meanwhile, or its contents are not those of valid `Predictions`.
     """
     if not path.is_file():
         raise UserError(f"{path} is no file, expected predictions; write them with `genome-lm evaluate`")
     try:
-        with h5py.File(path, "r") as file:
-            return _read(path, file)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{path} is no whole prediction file ({reason}); write it again with `genome-lm evaluate`"
-        ) from error
-
-
-def _read(path: Path, file: h5py.File) -> Predictions:
-    if file.attrs.get("format") != FORMAT:
-        raise UserError(
-            f"format is {file.attrs.get('format')!r}, expected {FORMAT!r}; choose a prediction file"
-        )
-    version = int(file.attrs.get("format_version", 0))
-    if version != FORMAT_VERSION:
-        raise UserError(
-            f"format version {version}, this program reads {FORMAT_VERSION}; "
-            + ("install a newer genome_lm" if version > FORMAT_VERSION else "predict again")
-        )
-    columns = {name: file[name] for name in ("logits", "window", "split", "task_ids")}
-    # Read nothing before the sizes claimed fit the file: what is stored is not compressed.
-    if not all(isinstance(column, h5py.Dataset) for column in columns.values()) or (
-        sum(column.nbytes for column in columns.values()) > path.stat().st_size
-    ):
-        raise UserError("holds less than it claims; write it again with `genome-lm evaluate`")
-    if columns["task_ids"].dtype.kind != "S":
-        raise UserError(f"task_ids is {columns['task_ids'].dtype}, expected strings; predict again")
-    return Predictions(
-        name=str(file.attrs["name"]),
-        description=str(file.attrs["description"]),
-        logits=columns["logits"][()],
-        window=columns["window"][()],
-        split=columns["split"][()],
-        task_ids=tuple(task.decode() for task in columns["task_ids"][()]),
-        dataset_checksum=str(file.attrs["dataset_checksum"]),
-    )
+        identity = ensure_checked(path, check_here)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}; {REMEDY}") from error
+    with stored_predictions(path) as stored:
+        if stored.identity != identity:
+            fail("it changed while it was opened")
+        try:
+            return Predictions(
+                name=stored.name,
+                description=stored.description,
+                logits=stored.array("logits"),
+                window=stored.array("window"),
+                split=stored.array("split"),
+                task_ids=tuple(task.decode() for task in stored.array("task_ids").tolist()),
+                dataset_checksum=stored.dataset_checksum,
+            )
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error

@@ -94,6 +94,18 @@ class StoredColumn:
             self.check_digest(digest.hexdigest())
         return values
 
+    def verify(self, digested: bool = True) -> None:
+        """Read the array in blocks and keep nothing.
+
+        Args:
+            digested: whether the file records a digest, which is then checked.
+        """
+        digest = hashlib.sha256()
+        for block in self.blocks():
+            digest.update(np.ascontiguousarray(block).data)
+        if digested:
+            self.check_digest(digest.hexdigest())
+
     def mapped(self, path: Path) -> MappedArray | None:
         """The array left in the file, where it lies in one piece; its digest is not looked at."""
         if self.offset is None:
@@ -159,12 +171,8 @@ def _size(file: h5py.File) -> int:
 
 
 def _type_name(kind: h5py.h5t.TypeID) -> str:
-    names = {
-        h5py.h5t.TypeIntegerID: "whole number",
-        h5py.h5t.TypeFloatID: "number",
-        h5py.h5t.TypeStringID: "text",
-    }
-    try:
-        return str(kind.dtype) if type(kind) in names else type(kind).__name__
-    except (TypeError, ValueError):
-        return type(kind).__name__
+    if isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str():
+        return "text of variable length"
+    if isinstance(kind, (h5py.h5t.TypeIntegerID, h5py.h5t.TypeFloatID, h5py.h5t.TypeStringID)):
+        return str(kind.dtype)
+    return type(kind).__name__

@@ -67,7 +67,8 @@ def text_attribute(owner: h5py.HLObject, name: str) -> str:
         fail(f"attribute {name} of {owner.name} is longer than {_LONGEST_ATTRIBUTE:,} bytes")
     value = owner.attrs[name]
     text = value.decode("utf-8") if isinstance(value, bytes) else value
-    if not isinstance(text, str) or len(text) > _LONGEST_ATTRIBUTE:
+    # What is no UTF-8 raises here and not where it is printed.
+    if not isinstance(text, str) or len(text.encode("utf-8")) > _LONGEST_ATTRIBUTE:
         fail(f"attribute {name} of {owner.name} is no text of at most {_LONGEST_ATTRIBUTE:,} bytes")
     return text
 

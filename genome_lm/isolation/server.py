@@ -62,7 +62,8 @@ def _answer(request: dict[str, Any]) -> dict[str, str]:
     if isinstance(answer, dict) and all(isinstance(text, str) for text in answer.values()):
         return answer
     if status in (-signal.SIGXCPU, -signal.SIGKILL):
-        return {"failed": f"reading it was given up after {request['cpu_seconds']} s of computing"}
+        limits = f"{request['cpu_seconds']} s of computing or {request['seconds']:g} s on the clock"
+        return {"failed": f"reading it takes more than {limits}"}
     return {"failed": f"reading it ended the process ({_signal_name(status)})"}
 
 

@@ -21,9 +21,10 @@
 
 Windows are in the order of the intervals, those of one interval from left to right. Strings are UTF-8 of
 fixed length. /probability, /call and /windows are stored in chunks, shuffled and packed by gzip, with a
-checksum each.
+checksum each. Every dataset has an attribute `sha256` over its bytes (C order, little-endian).
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -61,38 +62,63 @@ def write_hdf5(path: Path, content: Content, blocks: Iterable[tuple[int, np.ndar
         for name, value in content.provenance.items():
             file.attrs[name] = value
         file.attrs["thresholds"] = content.thresholds.source
-        file["threshold"] = content.thresholds.probability
-        file["threshold_logit"] = content.thresholds.logit
+        _whole(file, "threshold", content.thresholds.probability)
+        _whole(file, "threshold_logit", content.thresholds.logit)
         for name, column in content.tasks.table.items():
-            file[f"tasks/{name}"] = to_fixed(column)
-        file["tasks/positive_rate"] = content.tasks.positive_rate
-        file["sequences"] = to_fixed(content.intervals.sequences)
+            _whole(file, f"tasks/{name}", to_fixed(column))
+        _whole(file, "tasks/positive_rate", content.tasks.positive_rate)
+        _whole(file, "sequences", to_fixed(content.intervals.sequences))
         _texts(file, "intervals/name", content.intervals.names)
         _windows(file, content)
         shape = (n_windows, n_tasks)
-        probability = _packed(file, "probability", shape, np.dtype(np.float32))
-        call = _packed(file, "call", shape, np.dtype(np.uint8))
+        probability = _Packed(file, "probability", shape, np.dtype(np.float32))
+        call = _Packed(file, "call", shape, np.dtype(np.uint8))
         for first, logits in blocks:
-            rows = slice(first, first + len(logits))
-            probability[rows] = sigmoid(logits.astype(np.float64))
+            probability.write(first, sigmoid(logits.astype(np.float64)))
             called = calls(logits, content.thresholds).astype(np.uint8)
             called[:, undefined] = NO_CALL
-            call[rows] = called
+            call.write(first, called)
+        probability.close()
+        call.close()
     return n_windows
 
 
-def _packed(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype) -> h5py.Dataset:
-    most = (_CHUNK_WINDOWS, _CHUNK_TASKS) if len(shape) == 2 else (_CHUNK_WINDOWS * _CHUNK_TASKS,)
-    return file.create_dataset(
-        name,
-        shape=shape,
-        dtype=dtype,
-        chunks=tuple(map(min, shape, most)),
-        compression="gzip",
-        compression_opts=_GZIP_LEVEL,
-        shuffle=True,
-        fletcher32=True,
-    )
+def _whole(file: h5py.File, name: str, values: np.ndarray) -> None:
+    """A dataset of one piece, with its digest."""
+    stored = file.create_dataset(name, data=values)
+    stored.attrs["sha256"] = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+
+
+class _Packed:
+    """A dataset written from its first row to its last, with its digest."""
+
+    def __init__(self, file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        most = (_CHUNK_WINDOWS, _CHUNK_TASKS) if len(shape) == 2 else (_CHUNK_WINDOWS * _CHUNK_TASKS,)
+        self._stored = file.create_dataset(
+            name,
+            shape=shape,
+            dtype=dtype,
+            chunks=tuple(map(min, shape, most)),
+            compression="gzip",
+            compression_opts=_GZIP_LEVEL,
+            shuffle=True,
+            fletcher32=True,
+        )
+        self._digest = hashlib.sha256()
+        self._written = 0
+
+    def write(self, first: int, rows: np.ndarray) -> None:
+        """Write rows from `first` on, which is where the rows before have ended."""
+        if first != self._written:
+            raise ValueError(f"rows from {first} on, expected those from {self._written} on")
+        values = np.ascontiguousarray(rows, dtype=self._stored.dtype)
+        self._stored[first : first + len(values)] = values
+        self._digest.update(values.data)
+        self._written += len(values)
+
+    def close(self) -> None:
+        """Write the digest."""
+        self._stored.attrs["sha256"] = self._digest.hexdigest()
 
 
 def _windows(file: h5py.File, content: Content) -> None:
@@ -107,20 +133,28 @@ def _windows(file: h5py.File, content: Content) -> None:
     }
     if content.bin_bp is not None:
         columns |= {"bin_start": np.dtype(np.int64), "bin_end": np.dtype(np.int64)}
-    stored = {name: _packed(file, f"windows/{name}", (n_windows,), dtype) for name, dtype in columns.items()}
+    stored = {name: _Packed(file, f"windows/{name}", (n_windows,), dtype) for name, dtype in columns.items()}
     for at in range(0, n_windows, _NUMBERS_AT_ONCE):
         numbers = np.arange(at, min(at + _NUMBERS_AT_ONCE, n_windows))
         interval, starts = windows.locate(numbers)
-        rows = slice(at, at + len(numbers))
-        stored["sequence"][rows] = intervals.sequence[interval]
-        stored["start"][rows] = starts
-        stored["end"][rows] = starts + windows.context_bp
-        stored["interval"][rows] = interval
-        stored["strand"][rows] = intervals.strand[interval]
+        found = {
+            "sequence": intervals.sequence[interval],
+            "start": starts,
+            "end": starts + windows.context_bp,
+            "interval": interval,
+            "strand": intervals.strand[interval],
+        }
         if content.bin_bp is not None:
-            stored["bin_start"][rows], stored["bin_end"][rows] = windows.bins(starts, content.bin_bp)
+            found["bin_start"], found["bin_end"] = windows.bins(starts, content.bin_bp)
+        for name, values in found.items():
+            stored[name].write(at, values)
+    for column in stored.values():
+        column.close()
 
 
 def _texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
     values = to_fixed(texts)
-    file.create_dataset(name, data=values, chunks=True, compression="gzip", compression_opts=_GZIP_LEVEL)
+    stored = file.create_dataset(
+        name, data=values, chunks=True, compression="gzip", compression_opts=_GZIP_LEVEL
+    )
+    stored.attrs["sha256"] = hashlib.sha256(values.data).hexdigest()
