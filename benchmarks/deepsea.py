@@ -5,8 +5,8 @@
 
 The files are made here, of the published layout and numbers: train.mat with 4,400,000 samples (HDF5, chunks
 that span many samples), valid.mat with 8,000 and test.mat with 455,024 (MATLAB 5), 1,000 bases and 919 tasks.
-Windows repeat, so that making them is quick; reading has as much to unpack. Every measurement is a process of its
-own, and its peak that of its resident memory (VmHWM, Linux).
+Windows repeat, so that making them is quick; reading has as much to unpack. Every measurement is a process of
+its own, and its peak that of its resident memory (VmHWM, Linux).
 """
 
 import argparse
@@ -53,7 +53,7 @@ print(Path("/proc/self/status").read_text())
 
 
 def halves() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One-hot windows of both strands, uint8 [window_bp, 4, REPEATED], and labels, uint8 [tasks, REPEATED]."""
+    """One-hot windows of both strands, uint8 [window_bp, 4, REPEATED]; labels, uint8 [tasks, REPEATED]."""
     draw = np.random.default_rng(0)
     codes = draw.integers(0, 4, (REPEATED, WINDOW_BP), dtype=np.uint8)
     strands = []
