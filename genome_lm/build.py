@@ -20,6 +20,7 @@ from genome_lm.module import MultitaskModule
 from genome_lm.network import Network, token_count
 from genome_lm.optimizer import OptimizerSettings
 from genome_lm.parts import class_from, construct, part_from
+from genome_lm.restore import restore
 from genome_lm.stems import Stem
 from genome_lm.tokenizers import Tokenizer
 from genome_lm.window_features import WindowFeatures
@@ -46,6 +47,7 @@ def datamodule_from(dataset: Dataset, tasks: Any, config: "DataConfig", seed: in
         reverse_complement=config.reverse_complement,
         num_workers=config.num_workers,
         seed=seed,
+        resident=config.resident,
     )
 
 
@@ -165,17 +167,23 @@ def network_with_weights(checkpoint: Checkpoint, allowed_packages: Sequence[str]
     """The trained network of a checkpoint.
 
     Raises:
-        UserError: as `network_from`; or the weights do not fit the network that the checkpoint describes.
+        UserError: as `network_from` and `restore`.
     """
-    network = network_from(checkpoint.description, allowed_packages)
-    try:
-        network.load_state_dict(checkpoint.weights)
-    except RuntimeError as error:
-        raise UserError(
-            f"checkpoint {checkpoint.path} is damaged: its weights do not fit the network that it describes; "
-            "copy it again or train anew"
-        ) from error
-    return network
+    description = checkpoint.description
+    settings = {
+        "tokenizer": description.tokenizer,
+        "stem": description.stem,
+        "model.encoder": description.encoder,
+        "window_features": description.window_features,
+        "head": description.head,
+    }
+    return restore(
+        checkpoint.path,
+        checkpoint.weights,
+        settings,
+        description.context_bp,
+        lambda: network_from(description, allowed_packages),
+    )
 
 
 def module_from(

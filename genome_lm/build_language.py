@@ -11,6 +11,7 @@ from genome_lm.language.checkpoint import LanguageCheckpoint, LanguageDescriptio
 from genome_lm.language.datamodule import LanguageDataModule
 from genome_lm.language.network import LanguageNetwork
 from genome_lm.language.sequence import SplitSequence, sequence_of_dataset, sequence_of_fasta
+from genome_lm.restore import restore
 
 
 def sequence_from(task: TaskConfig, data: DataConfig) -> SplitSequence:
@@ -87,14 +88,17 @@ def language_network_with_weights(
     """The trained network of a checkpoint.
 
     Raises:
-        UserError: as `language_network_from`; or the weights do not fit the network that it describes.
+        UserError: as `language_network_from` and `genome_lm.restore.restore`.
     """
-    network = language_network_from(checkpoint.description, allowed_packages)
-    try:
-        network.load_state_dict(checkpoint.weights)
-    except RuntimeError as error:
-        raise UserError(
-            f"checkpoint {checkpoint.path} is damaged: its weights do not fit the network that it describes; "
-            "copy it again or train anew"
-        ) from error
-    return network
+    description = checkpoint.description
+    return restore(
+        checkpoint.path,
+        checkpoint.weights,
+        {
+            "tokenizer": description.tokenizer,
+            "stem": description.stem,
+            "model.encoder": description.encoder,
+        },
+        description.context_bp,
+        lambda: language_network_from(description, allowed_packages),
+    )

@@ -1,26 +1,30 @@
 """Checkpoints that describe themselves, and reading them without trusting them.
 
 A checkpoint is Lightning's, plus the plain dict `genome_lm`: what is needed to build the network, the tasks
-with their training rates, and where the data came from. It loads with `weights_only=True`, which runs none of
-its code. Without `kind` it is one of a multitask model; `genome_lm.language.checkpoint` has the other kind.
+with their training rates, and where the data came from. `genome_lm.checkpoint_file` reads the file, which
+runs no code of it. Without `kind` it is one of a multitask model; `genome_lm.language.checkpoint` has the
+other kind.
 """
 
-import pickle
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from genome_lm.checkpoint_file import KEY as KEY
+from genome_lm.checkpoint_file import read_stored
 from genome_lm.choices import StrandEncoding, TaskKind
 from genome_lm.errors import UserError
+from genome_lm.plain import holds, one_line
 
-KEY = "genome_lm"
 VERSION = 2
 """1: without stem, strand_encoding and window_features, which were not to be had then."""
+
+LONGEST_CONTEXT_BP = 1 << 20
+"""Far beyond the contexts that networks read; more in a file is a mistake or meant to exhaust memory."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,14 @@ _TYPES: dict[str, type] = {
     "strand_encoding": str,
     "window_features": dict,
 }
+_DATASET: dict[str, type | UnionType] = {
+    "path": str | None,
+    "checksum": str,
+    "genome_build": str,
+    "window_bp": int,
+    "bin_bp": int,
+    "train_fraction": int | float,
+}
 _SINCE_2 = ("stem", "strand_encoding", "window_features")
 _TASK_COLUMNS = ("id", "cell", "target", "treatment", "group")
 _HEAD_KEYS = {"pooling", "centre", "norm", "kind", "dropout", "input_dropout"}
@@ -138,57 +150,30 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_content(path: Path) -> Content:
-    """Read a checkpoint of any kind.
+    """Read a checkpoint of any kind, or an exported model.
 
     Raises:
         UserError: the file is missing, damaged, not a checkpoint of genome_lm, holds objects other than plain
-            values and tensors, or was written by a newer version.
+            values and tensors, was written by a newer version, or is of an unknown kind.
     """
-    if not path.is_file():
-        raise UserError(
-            f"checkpoint {path} does not exist; give the path of a file such as runs/.../best.ckpt"
-        )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's hints on foreign pickles: the error below says enough
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"checkpoint {path} is refused: it is damaged or holds objects that could run code; "
-            "expected a checkpoint written by genome_lm"
-        ) from error
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        KeyError,
-        AttributeError,
-        IndexError,
-        TypeError,
-    ) as error:
-        raise UserError(
-            f"checkpoint {path} cannot be read; it is damaged or no checkpoint: copy it again or train anew"
-        ) from error
-    if not isinstance(content, dict) or not isinstance(content.get(KEY), dict):
-        raise UserError(f"{path} is not a checkpoint of genome_lm; give one written by `genome-lm train`")
-    epoch = content.get("epoch")
-    if not isinstance(epoch, int):
-        raise UserError(f"checkpoint {path} is damaged: it names no epoch; copy it again or train anew")
-    description = content[KEY]
+    stored = read_stored(path)
+    description = stored.description
     version = description.get("version")
     if isinstance(version, int) and version > VERSION:
         raise UserError(
             f"checkpoint {path} has layout version {version}; this genome_lm reads up to {VERSION}: "
             "upgrade genome_lm"
         )
-    return Content(
-        path=path,
-        kind=str(description.get("kind", TaskKind.multitask.value)),
-        description=description,
-        weights=_weights(content.get("state_dict"), path),
-        epochs=epoch + 1,
-    )
+    kind = description.get("kind", TaskKind.multitask.value)
+    if not isinstance(kind, str) or kind not in set(TaskKind):
+        raise UserError(
+            f"checkpoint {path} is of a kind that this genome_lm does not know; expected one of "
+            f"{', '.join(TaskKind)}: upgrade genome_lm"
+        )
+    # A configuration is stored resolved. What is not would be resolved here: with the reader's environment.
+    if holds(description, lambda text: "${" in text):
+        raise UserError(f"checkpoint {path} is refused: its description refers to values outside of it (${{)")
+    return Content(path, kind, description, stored.weights, stored.epochs)
 
 
 def _description(raw: dict[str, Any], path: Path) -> Description:
@@ -209,8 +194,13 @@ def _description(raw: dict[str, Any], path: Path) -> Description:
         lengths = {
             len(tasks[column]) if isinstance(tasks.get(column), list) else -1 for column in _TASK_COLUMNS
         }
-        if lengths != {len(raw["positive_rate"])}:
+        if lengths != {len(raw["positive_rate"])} or not _tasks_are_valid(tasks):
             wrong = ["tasks"]
+    if not wrong:
+        texts = ("genome_lm_version", "model_name", "task_set")
+        wrong = [name for name in texts if not one_line(raw[name])]
+        wrong += [name for name in ("dataset",) if not _dataset_is_valid(raw[name])]
+        wrong += [] if 1 <= raw["context_bp"] <= LONGEST_CONTEXT_BP else ["context_bp"]
     refuse_wrong(wrong, path)
     return Description(**{name: raw[name] for name in names})
 
@@ -228,6 +218,18 @@ def refuse_wrong(names: Sequence[str], path: Path) -> None:
         )
 
 
+def _tasks_are_valid(tasks: dict[str, Any]) -> bool:
+    columns = [tasks[column] for column in _TASK_COLUMNS]
+    if not all(isinstance(text, str) and one_line(text) for column in columns for text in column):
+        return False
+    return len(tasks["id"]) == len(set(tasks["id"])) > 0 and "" not in tasks["id"]
+
+
+def _dataset_is_valid(dataset: dict[str, Any]) -> bool:
+    """Whether what is there of a dataset's identity is of the right type; older ones have less of it."""
+    return all(isinstance(dataset.get(name), kind) for name, kind in _DATASET.items() if name in dataset)
+
+
 def _head_is_valid(head: dict[str, Any]) -> bool:
     return (
         isinstance(head["pooling"], list)
@@ -235,10 +237,3 @@ def _head_is_valid(head: dict[str, Any]) -> bool:
         and isinstance(head.get("centre", 1.0), float | int)
         and all(isinstance(name, str) for name in [*head["pooling"], head["norm"], head["kind"]])
     )
-
-
-def _weights(state: object, path: Path) -> dict[str, Tensor]:
-    prefix = "network."
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"checkpoint {path} is damaged: it holds no weights; copy it again or train anew")
-    return {name.removeprefix(prefix): value for name, value in state.items() if str(name).startswith(prefix)}

@@ -111,8 +111,11 @@ def _fits(value: object, hint: Any) -> bool:
         return value in typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, option) for option in typing.get_args(hint))
-    if origin is not None:  # list[int] and the like: the container decides, its class checks the rest
-        return isinstance(value, (list, tuple)) if origin is not dict else isinstance(value, dict)
+    if origin is dict:
+        return isinstance(value, dict)
+    if origin is not None:  # list[int], Sequence[str] and the like
+        item = next(iter(typing.get_args(hint)), Any)
+        return isinstance(value, (list, tuple)) and all(_fits(each, item) for each in value)
     if hint is type(None):
         return value is None
     if hint is float:

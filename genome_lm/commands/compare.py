@@ -3,9 +3,8 @@
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from genome_lm.errors import UserError
+from genome_lm.commands.arguments import Parser
 from genome_lm.leaderboard.board import Leaderboard, read_leaderboard
 from genome_lm.leaderboard.text import leaderboard_print
 from genome_lm.leaderboard.writing import check_folder, write_leaderboard
@@ -25,13 +24,6 @@ examples
   genome-lm compare runs --exclude runs/2026-01-31_12-00-00_poster"""
 
 DEFAULT_OUTPUT = Path("leaderboard")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Leaves one line about a mistake to the caller instead of printing its usage."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see genome-lm compare --help")
 
 
 def compare(arguments: Sequence[str], evaluate: Callable[[Sequence[str]], None]) -> None:
@@ -63,7 +55,7 @@ def compare(arguments: Sequence[str], evaluate: Callable[[Sequence[str]], None])
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="genome-lm compare",
         description=DESCRIPTION,
         epilog=EXAMPLES,

@@ -88,5 +88,6 @@ def _prepare_peaks(config: PrepareConfig, output: Path, progress: bool) -> Prepa
         background_per_positive=config.background_per_positive,
         seed=config.seed,
         strict=config.strict,
+        storage=config.storage,
     )
     return prepare_dataset(Path(config.fasta), Path(config.manifest), output, settings, progress)
