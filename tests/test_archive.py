@@ -103,6 +103,16 @@ def test_what_is_there_is_not_overwritten(tmp_path):
     assert left(tmp_path) == {"out/deepsea_train", "out/deepsea_train/valid.mat"}
 
 
+def test_a_link_in_the_way_is_not_followed(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"v")
+    (tmp_path / "out" / "deepsea_train").mkdir(parents=True)
+    (tmp_path / "out" / "deepsea_train" / "valid.mat").symlink_to(elsewhere)
+    with pytest.raises(UserError, match="is there already"):
+        unpacked(tmp_path, whole())
+    assert elsewhere.read_bytes() == b"v"
+
+
 def test_no_archive_at_all(tmp_path):
     for content in (b"<html>moved</html>", gzip.compress(b"no tar"), b""):
         with pytest.raises(UserError, match="cannot be unpacked"):
@@ -138,8 +148,8 @@ def test_the_command(tmp_path, capsys):
         assert (tmp_path / "deepsea_train" / "train.mat").read_bytes() == FILES["deepsea_train/train.mat"]
         assert "not compared with any checksum" in said
         assert f"source.folder={tmp_path / 'deepsea_train'} " in said
-        assert run_command("download", *arguments) == 2  # unpacked before
-        assert "is there already" in capsys.readouterr().err
+        assert run_command("download", *arguments) == 0  # nothing is fetched twice, the same files stay
+        assert len(served.requests) == 2
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.parametrize(
     ("command", "group"),
-    [("train", "model"), ("evaluate", "protocol"), ("prepare", None), ("predict", None)],
+    [("train", "model"), ("evaluate", "protocol"), ("prepare", "source"), ("predict", None)],
 )
 def test_help_shows_groups_keys_and_three_examples(command, group, capsys):
     assert run_command(command, "--help") == 0

@@ -243,6 +243,23 @@ def test_two_at_once(path):
     assert path.read_bytes() == CONTENT
 
 
+def test_one_that_has_just_ended(path, monkeypatch):
+    """Its file was opened under the old name: it must not be emptied under the new one."""
+    real = fetching.fcntl.flock
+
+    def renamed_before(part, how):
+        os.replace(path.with_name(path.name + ".part"), path)
+        path.write_bytes(CONTENT)
+        real(part, how)
+
+    monkeypatch.setattr(fetching.fcntl, "flock", renamed_before)
+    with serving(Served(CONTENT)) as served:
+        with pytest.raises(UserError, match="has just ended"):
+            fetch(served, path)
+        assert not served.requests
+    assert path.read_bytes() == CONTENT
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     cuts=st.lists(st.integers(0, 2000), max_size=4),

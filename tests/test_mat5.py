@@ -100,6 +100,8 @@ def test_both_byte_orders_by_hand(tmp_path, order, short_name, pack):
         (matrix("<", VALUES, cls=5), "no full array of real numbers"),  # sparse
         (matrix("<", VALUES, cls=4), "no full array of real numbers"),  # text
         (matrix("<", VALUES, flags=0x08), "no full array of real numbers"),  # complex
+        (element("<", 14, struct.pack("<II", 4 << 16 | 6, 9) + bytes(40)), "flags of 4 bytes"),
+        (element("<", 14, element("<", 6, bytes(8)) + element("<", 5, bytes(7))), "dimensions of 7 bytes"),
         (matrix("<", VALUES, kind=17), "values of type 17"),
         (matrix("<", VALUES, shape=(2, 3, 5)), r"shape \(2, 3, 5\) and 24 bytes"),
         (matrix("<", VALUES, shape=(-2, 3, -4)), r"shape \(-2, 3, -4\)"),

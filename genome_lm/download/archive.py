@@ -1,5 +1,6 @@
 """Unpacking a tar.gz that may have been made to do harm."""
 
+import filecmp
 import gzip
 import os
 import tarfile
@@ -17,26 +18,30 @@ _BLOCK = 1 << 20
 
 
 def unpack(archive: Path, folder: Path, most_bytes: int, advance: Callable[[int], object]) -> list[Path]:
-    """Unpack the files of a tar.gz below `folder`, whole or not at all, and return their paths.
+    """Unpack the files of a tar.gz below `folder` and return their paths.
 
     Only files and folders are made, with permissions of their own: links, devices and the like are refused,
-    as are names that lead out of the folder. What is there already under one of the names is not overwritten.
+    as are names that lead out of the folder. No file is put in its place before all are unpacked. One that is
+    there already stays if it is the same, and is not overwritten otherwise.
 
     Args:
         most_bytes: of all files together.
         advance: called with the bytes of the archive read since the last call.
 
     Raises:
-        UserError: the archive is damaged, holds something that is refused or too much of it, a file is there
-            already, or the disk is full.
+        UserError: the archive is damaged, holds something that is refused or too much of it, another file is
+            there under one of the names, or the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=folder) as temporary:
             names = _unpack_into(archive, Path(temporary), most_bytes, advance)
-            taken = next((folder / name for name in names if os.path.lexists(folder / name)), None)
-            if taken is not None:
-                raise UserError(f"{taken} is there already; remove it, or choose another folder")
+            other = next((name for name in names if _differs(folder / name, Path(temporary) / name)), None)
+            if other is not None:
+                raise UserError(
+                    f"{folder / other} is there already, and is another file; remove it, or choose another "
+                    "folder"
+                )
             for name in names:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(Path(temporary) / name, folder / name)
@@ -53,6 +58,12 @@ def unpack(archive: Path, folder: Path, most_bytes: int, advance: Callable[[int]
             "another folder"
         ) from error
     return [folder / name for name in names]
+
+
+def _differs(there: Path, unpacked: Path) -> bool:
+    if there.is_symlink() or (there.exists() and not there.is_file()):
+        return True
+    return there.exists() and not filecmp.cmp(there, unpacked, shallow=False)
 
 
 class _Metered:

@@ -92,7 +92,7 @@ class Fetch:
                         self._note.unlink(missing_ok=True)
                     raise
                 os.fsync(part.fileno())
-                self._verify(self._part, "removed; try again, or another url=", remove=True)
+                self._verify(self._part, "removed; try again, or another --url", remove=True)
                 os.replace(self._part, self.path)
                 self._note.unlink(missing_ok=True)
         except OSError as error:
@@ -105,6 +105,9 @@ class Fetch:
             raise UserError(
                 f"{self._part} is being written by another download; wait for it to end"
             ) from error
+        # It may have ended between our opening of the file and the lock, which is then one on the final file.
+        if not self._part.exists() or not os.path.samestat(os.fstat(part.fileno()), self._part.stat()):
+            raise UserError(f"another download of {self.path} has just ended; run the command again")
 
     def _fetch(self, part: BinaryIO, progress: Progress) -> None:
         """Try until the part is whole."""
@@ -136,7 +139,7 @@ class Fetch:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
                 n_bytes = self._begin(answer, part, known)
                 progress(part.tell(), n_bytes)
-                while block := answer.read(_BLOCK):
+                while block := _received(answer):
                     part.write(block)
                     part.flush()
                     progress(part.tell(), n_bytes)
@@ -151,7 +154,7 @@ class Fetch:
         except http.client.InvalidURL as error:
             raise UserError(f"url {self.url!r}: {error}") from error
         except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
-            raise _Broken(f"the connection broke off ({error or type(error).__name__})") from error
+            raise _broken_off(error) from error
         if n_bytes is not None and part.tell() != n_bytes:
             if part.tell() > n_bytes:
                 _empty(part)
@@ -218,7 +221,7 @@ class Fetch:
 
     def _unreachable(self, reason: object) -> NoReturn:
         if isinstance(reason, (ConnectionResetError, TimeoutError)):
-            raise _Broken(f"the connection broke off ({reason})")
+            raise _broken_off(reason)
         if isinstance(reason, OSError) and reason.errno in (errno.ENOSPC, errno.EDQUOT):
             raise reason
         cause = getattr(reason, "strerror", None) or reason
@@ -235,6 +238,18 @@ class Fetch:
         raise UserError(
             f"cannot write {self.path}: {error.strerror or error}; choose another folder"
         ) from error
+
+
+def _received(answer: http.client.HTTPResponse) -> bytes:
+    """The next bytes, none at the end; whatever goes wrong is the connection's fault, not the disk's."""
+    try:
+        return answer.read(_BLOCK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _broken_off(error) from error
+
+
+def _broken_off(error: Exception) -> _Broken:
+    return _Broken(f"the connection broke off ({error or type(error).__name__})")
 
 
 def _empty(part: BinaryIO) -> None:

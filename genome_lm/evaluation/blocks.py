@@ -1,4 +1,10 @@
-"""Blocks of the genome: what a bootstrap draws instead of windows, which resemble their neighbours."""
+"""Blocks of the genome: what a bootstrap draws instead of windows, which resemble their neighbours.
+
+A dataset made from DeepSEA's files has no coordinates. Its windows stand on invented chromosomes, a bin apart
+in the order of the files, so that a block holds `block_bp / bin_bp` windows in a row (fewer of a subset, as
+windows keep their places). The files are in genome order and leave out bins, so such a block covers at least
+`block_bp` of the genome, but for the few that go on from one chromosome to the next.
+"""
 
 from dataclasses import dataclass
 
@@ -51,6 +57,13 @@ class Blocks:
             block, values = block[order], values[order]
         first = np.searchsorted(block, np.arange(self.n_blocks))
         return np.add.reduceat(values, first, axis=0, dtype=np.float64)
+
+
+def positions_of(dataset: Dataset) -> str:
+    """What the windows' positions are, in words: of the genome, or invented."""
+    return (
+        "invented: " + str(dataset.recipe["positions"]) if "positions" in dataset.recipe else "of the genome"
+    )
 
 
 def genome_blocks(dataset: Dataset, windows: np.ndarray, block_bp: int) -> Blocks:

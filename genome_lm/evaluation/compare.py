@@ -7,6 +7,7 @@ import numpy as np
 from genome_lm.choices import Protocol
 from genome_lm.dataset.contents import TaskTable
 from genome_lm.evaluation.aligned import BASELINE, MODEL, PRIOR, SCORED_SPLITS, Aligned
+from genome_lm.evaluation.blocks import positions_of
 from genome_lm.metrics.calibration import brier_score_per_task, expected_calibration_error
 from genome_lm.metrics.cross_entropy import binary_cross_entropy_per_task, skill
 from genome_lm.metrics.ranking import auroc_and_average_precision
@@ -52,6 +53,7 @@ class Comparison:
     protocol: Protocol
     genome_build: str
     dataset_checksum: str
+    positions: str  # of the windows, in words, see `genome_lm.evaluation.blocks.positions_of`
     descriptions: dict[str, str]  # by predictor
     thresholds: dict[str, np.ndarray]  # by predictor, float64 [n_tasks], logits; NaN where there is none
     counts: dict[str, SplitCounts]  # by split, train included
@@ -166,6 +168,7 @@ def compare(aligned: Aligned, task_set: str, protocol: Protocol = Protocol.tuned
         protocol=protocol,
         genome_build=dataset.genome_build,
         dataset_checksum=dataset.checksum,
+        positions=positions_of(dataset),
         descriptions={name: predictor.description for name, predictor in aligned.predictions.items()},
         thresholds=thresholds,
         counts=counts,

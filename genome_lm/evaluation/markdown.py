@@ -227,7 +227,8 @@ def _how(summary: Summary) -> str:
         "(common labels weigh more), or of each task and then averaged",
         "- calibration error: expected calibration error of the probabilities, 15 bins of equal width",
         *([f"- command: `{summary.details.command}`"] if summary.details.command else []),
-        f"- dataset: {comparison.genome_build}, {comparison.dataset_checksum}",
+        f"- dataset: {comparison.genome_build}, {comparison.dataset_checksum}; positions of windows: "
+        f"{comparison.positions}",
     ]
     return "\n".join(lines)
 

@@ -157,6 +157,7 @@ class Summary:
             "dataset": {
                 "genome_build": comparison.genome_build,
                 "checksum": comparison.dataset_checksum,
+                "positions": comparison.positions,
                 "train_windows": comparison.counts["train"].windows,
                 "trained_on": details.trained_on or comparison.dataset_checksum,
             },

@@ -114,6 +114,7 @@ def _data(summary: Mapping[str, object], training: Mapping[str, object]) -> list
         [
             ("genome build", text(summary, "dataset", "genome_build")),
             ("checksum", text(summary, "dataset", "checksum") or text(training, "dataset_checksum")),
+            ("positions of windows", text(summary, "dataset", "positions")),
             ("training windows", count(number(summary, "dataset", "train_windows"))),
         ]
     )

@@ -25,6 +25,11 @@ class Windows(NamedTuple):
     codes: np.ndarray
     labels: np.ndarray
 
+    @property
+    def piece(self) -> int:
+        """Number of the piece that the first of them belongs to."""
+        return int(self.sample[0]) // PIECE_WINDOWS
+
 
 class PairedWindows:
     """Windows of one file, of which the second half should mirror the first.
@@ -59,7 +64,7 @@ class PairedWindows:
         held: list[Windows] = []
         for windows in self._blocks(chosen):
             for part in _cut(windows):
-                if held and held[0].sample[0] // PIECE_WINDOWS != part.sample[0] // PIECE_WINDOWS:
+                if held and held[0].piece != part.piece:
                     yield _joined(held)
                     held = []
                 held.append(part)

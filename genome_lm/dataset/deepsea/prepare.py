@@ -20,7 +20,7 @@ from genome_lm.atomic import check_output
 from genome_lm.choices import PairPolicy
 from genome_lm.dataset.contents import SPLITS, TaskTable
 from genome_lm.dataset.deepsea.files import open_samples
-from genome_lm.dataset.deepsea.pairs import PIECE_WINDOWS, PairedWindows, Windows, draw
+from genome_lm.dataset.deepsea.pairs import PairedWindows, Windows, draw
 from genome_lm.dataset.deepsea.samples import Samples
 from genome_lm.dataset.deepsea.settings import DeepseaSettings
 from genome_lm.dataset.deepsea.summary import DeepseaSummary
@@ -134,7 +134,7 @@ class _PieceMaker:
         bits = np.unpackbits(windows.labels, axis=1, count=self._n_tasks, bitorder="little")
         self.positives[code] += bits.sum(axis=0, dtype=np.int64)
         return Piece(
-            chromosome=f"{SPLITS[code]}_{windows.sample[0] // PIECE_WINDOWS:04d}",
+            chromosome=f"{SPLITS[code]}_{windows.piece:04d}",
             sequence=windows.codes.reshape(-1),
             offset=np.arange(n_windows) * window_bp,
             start=windows.sample * self._settings.bin_bp - (window_bp - self._settings.bin_bp) // 2,

@@ -8,9 +8,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from genome_lm.dataset.contents import SPLITS
 from genome_lm.dataset.deepsea.onehot import pack, to_codes
 from genome_lm.dataset.deepsea.samples import Samples, variables
+from genome_lm.dataset.source import unreadable
 from genome_lm.errors import UserError
+from genome_lm.isolation.checked import ensure_checked
 
 _SLAB_BYTES = 1 << 26  # of the file's values at once
 _BLOCK_BYTES = 1 << 27  # of a block's codes and label bits
@@ -79,6 +82,22 @@ def is_hdf5(path: Path) -> bool:
     return bool(h5py.is_hdf5(path))
 
 
+def check_here(path: Path) -> None:
+    """Look at all that libhdf5 must understand before it can find a value, in this process.
+
+    Damage in the tree of a file's chunks was seen to make libhdf5 hang, so `open_stored` has this done in a
+    process of its own. The values themselves are checked as they are read.
+
+    Raises:
+        UserError: see `open_stored`.
+    """
+    with _mishaps(path), h5py.File(path, "r") as file:
+        for name in {name for split in SPLITS for name in variables(split)} & set(file):
+            dataset = _variable(file, path, name)
+            if dataset.chunks:
+                dataset.id.get_num_chunks()  # walks the whole tree
+
+
 @contextmanager
 def open_stored(path: Path, split: str) -> Iterator[StoredSamples]:
     """Open a MATLAB 7.3 file.
@@ -88,6 +107,10 @@ def open_stored(path: Path, split: str) -> Iterator[StoredSamples]:
             more than the file can hold.
     """
     names = variables(split)
+    try:
+        ensure_checked(path, check_here)
+    except OSError as error:
+        raise unreadable(path, error) from error
     with _mishaps(path):
         file = h5py.File(path, "r")
     with file:
