@@ -100,7 +100,9 @@ def test_where_a_dataset_is_to_lie(small, monkeypatch):
     free["bytes"] = 2 * needed - 1
     assert not stays_resident(Resident.auto, small, gpu)
     free["bytes"] = needed - 1
-    with pytest.raises(UserError, match=r"data\.resident is always, but .* MiB free; use data\.resident=auto"):
+    with pytest.raises(
+        UserError, match=r"data\.resident is always, but .* MiB free; use data\.resident=auto"
+    ):
         ResidentWindows(small, gpu)
 
 
@@ -115,10 +117,10 @@ def test_decided_once(small, monkeypatch):
 def test_nothing_is_read_back_from_the_device(small):
     """Tensors of the meta device have no values: whatever asks for one fails."""
     windows = ResidentWindows(small, torch.device("meta"))
-    sampler = batches_of(
-        small, Resident.never, max_shift_bp=5, reverse_complement=True
-    ).train_dataloader().sampler
+    sampler = (
+        batches_of(small, Resident.never, max_shift_bp=5, reverse_complement=True).train_dataloader().sampler
+    )
     loader = ResidentBatches(windows, sampler, np.array([0, 7, 20]), 100, augmented=True)
-    sizes = [tuple(map(lambda each: tuple(each.shape), batch)) for batch in loader]
+    sizes = [tuple(tuple(each.shape) for each in batch) for batch in loader]
     assert sizes[0] == ((64, 100), (64, 3), (64,))
     assert len(sizes) == len(sampler)

@@ -12,6 +12,7 @@ import torch
 from genome_lm import __version__
 from genome_lm.allocator import keep_freed_memory
 from genome_lm.build import datamodule_from, dataset_from, module_from, network_with_weights
+from genome_lm.callbacks.resident_features import ResidentFeatures
 from genome_lm.callbacks.settled_norm import SettledNorm
 from genome_lm.checkpoint import VERSION, Description, read_checkpoint
 from genome_lm.choices import TaskKind
@@ -108,9 +109,11 @@ def _train_multitask(session: Session) -> TrainResult:
         say("run     %s", session.run_dir)
 
     module.feature_rows = _feature_rows(config, module.network, dataset)
+    rows = module.feature_rows
+    resident = [] if rows is None else [ResidentFeatures(rows, datamodule)]
     settled = _settled_norm(config, module, datamodule)
     return run(
-        replace(session, callbacks=(*settled, *session.callbacks)),
+        replace(session, callbacks=(*resident, *settled, *session.callbacks)),
         module,
         datamodule,
         Undertaking(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from genome_lm.language.datamodule import StretchBatch
 from genome_lm.language.network import N_LETTERS, LanguageNetwork, Prediction
 from genome_lm.metrics.next_base import NextBaseCrossEntropy
-from genome_lm.optimizer import OptimizerSettings
+from genome_lm.optimizer import OptimizerSettings, clip_gradients
 
 
 class LanguageModule(L.LightningModule):
@@ -86,6 +86,14 @@ class LanguageModule(L.LightningModule):
             int(self.trainer.estimated_stepping_batches),
             self.trainer.precision,
         )
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        clip_gradients(self, gradient_clip_val)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["genome_lm"] = self.description
