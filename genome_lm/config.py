@@ -44,6 +44,14 @@ class Precision(StrEnum):
     fp16 = "16-mixed"
 
 
+class MatmulPrecision(StrEnum):
+    """Products of float32 on a GPU, by torch's names: all 23 bits, TF32 (10 bits), or bfloat16 (7 bits)."""
+
+    highest = "highest"
+    high = "high"
+    medium = "medium"
+
+
 class LoggerName(StrEnum):
     """Where to log besides `metrics.csv`, which is always written."""
 
@@ -120,6 +128,8 @@ class TrainerConfig:
     accelerator: Accelerator = MISSING
     devices: int = MISSING
     precision: Precision = MISSING
+    matmul_precision: MatmulPrecision = MISSING
+    compile: bool = MISSING
     gradient_clip_norm: float = MISSING
     threads: int | None = None
     keep_freed_memory: bool = MISSING

@@ -16,6 +16,7 @@ from genome_lm.callbacks.resident_features import ResidentFeatures
 from genome_lm.callbacks.settled_norm import SettledNorm
 from genome_lm.checkpoint import VERSION, Description, read_checkpoint
 from genome_lm.choices import TaskKind
+from genome_lm.commands.acceleration import accelerate
 from genome_lm.commands.language_result import LanguageResult
 from genome_lm.commands.session import Session, Undertaking, plain_settings, run, say, silence
 from genome_lm.commands.settings import check_settings
@@ -90,6 +91,7 @@ def _train_multitask(session: Session) -> TrainResult:
         start_from(module.network, vars(description), Path(config.model.init_from))
     else:
         module.network.load_sources()
+    accelerate(module.network, config.trainer)
 
     def announce() -> None:
         used, whole = len(datamodule.train_windows), len(dataset.windows_of("train"))

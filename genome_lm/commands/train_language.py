@@ -14,6 +14,7 @@ from genome_lm.build_language import (
     sequence_from,
 )
 from genome_lm.checkpoint import VERSION
+from genome_lm.commands.acceleration import accelerate
 from genome_lm.commands.language_result import NEXT_BASE, LanguageResult, language_result
 from genome_lm.commands.session import Session, Undertaking, plain_settings, run, say
 from genome_lm.config import TrainConfig
@@ -41,6 +42,7 @@ def train_language(session: Session) -> LanguageResult:
         start_from(network, vars(description), Path(config.model.init_from))
     else:
         network.load_sources()
+    accelerate(network, config.trainer)
     data = language_data_from(sequence, config.data, config.seed)
     _announce_sequence(config, sequence)
     limit = config.trainer.limit_val_batches
