@@ -14,8 +14,15 @@ from genome_lm.commands.acceleration import accelerate
 from genome_lm.config import Accelerator, MatmulPrecision, TrainerConfig
 from genome_lm.encoders import cudnn
 from genome_lm.encoders.cudnn import run_recurrence
+from genome_lm.encoders.scan import gated_scan
 from genome_lm.errors import UserError
 from genome_lm.optimizer import OptimizerSettings, clip_gradients
+
+# torch's own doing while it traces.
+quiet = pytest.mark.filterwarnings(
+    "ignore:.*should not be instantiated:DeprecationWarning",
+    "ignore:The .grad attribute of a Tensor:UserWarning",
+)
 
 
 def settings(**changes) -> TrainerConfig:
@@ -55,7 +62,7 @@ def test_what_compiling_needs(monkeypatch):
     assert network._compiled_call_impl is None
 
 
-@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own doing
+@quiet
 def test_a_compiled_network_trains_the_same(small_file, tmp_path, monkeypatch):
     """Traced and taken apart as by torch.compile, without the machine code, which takes a minute to make."""
     compiled = []
@@ -82,6 +89,23 @@ def test_a_compiled_network_trains_the_same(small_file, tmp_path, monkeypatch):
     assert found[0].keys() == found[1].keys()
     for name, weights in found[0].items():
         torch.testing.assert_close(found[1][name], weights, atol=1e-3, rtol=1e-3)
+
+
+@quiet
+def test_the_scan_of_a_gpu_can_be_compiled():
+    torch.manual_seed(0)
+    gates, candidates = (torch.randn(11, 3, 4, requires_grad=True) for _ in range(2))
+    compiled = torch.compile(gated_scan, backend="aot_eager")
+    for reverse in (False, True):
+        expected = gated_scan(gates, candidates, reverse=reverse, in_blocks=False)
+        found = compiled(gates, candidates, reverse=reverse, in_blocks=False)
+        torch.testing.assert_close(found, expected)
+        for one, other in zip(
+            torch.autograd.grad(found.square().sum(), (gates, candidates)),
+            torch.autograd.grad(expected.square().sum(), (gates, candidates)),
+            strict=True,
+        ):
+            torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("name", list(OptimizerKind))

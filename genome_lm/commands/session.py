@@ -261,6 +261,9 @@ def silence(module: Any) -> None:
     module.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     module.filterwarnings("ignore", message=".*GPU available but not used.*")
     module.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")  # Lightning's own use of torch
+    module.filterwarnings(
+        "ignore", message="The .grad attribute of a Tensor"
+    )  # torch.compile while it traces
     module.filterwarnings("ignore", message=".*sync_dist=True.*")  # MeanCrossEntropy is reduced already
     for name in ("lightning.pytorch", "lightning.fabric"):  # their notes on devices and products
         logging.getLogger(name).setLevel(logging.WARNING)
