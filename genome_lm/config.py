@@ -56,6 +56,14 @@ class Resume(StrEnum):
     auto = "auto"
 
 
+class MatmulPrecision(StrEnum):
+    """Products of float32 on a GPU, by torch's names: all 23 bits, TF32 (10 bits), or bfloat16 (7 bits)."""
+
+    highest = "highest"
+    high = "high"
+    medium = "medium"
+
+
 class LoggerName(StrEnum):
     """Where to log besides `metrics.csv`, which is always written."""
 
@@ -137,6 +145,8 @@ class TrainerConfig:
     backend: Backend = MISSING
     timeout_seconds: int = MISSING
     precision: Precision = MISSING
+    matmul_precision: MatmulPrecision = MISSING
+    compile: bool = MISSING
     gradient_clip_norm: float = MISSING
     threads: int | None = None
     keep_freed_memory: bool = MISSING

@@ -13,7 +13,7 @@ from genome_lm.dataset.batch import Batch
 from genome_lm.dataset.feature_rows import FeatureRows
 from genome_lm.metrics import MeanCrossEntropy, TaskHistograms, prior_logits
 from genome_lm.network import Network, average_strands
-from genome_lm.optimizer import OptimizerSettings
+from genome_lm.optimizer import OptimizerSettings, clip_gradients
 
 LEAST_RATE = 0.01
 
@@ -86,7 +86,7 @@ class MultitaskModule(L.LightningModule):
     def _features(self, batch: Batch) -> Tensor | None:
         if self.feature_rows is None:
             return None
-        return self.feature_rows(batch.window.numpy(force=True)).to(batch.codes.device)
+        return self.feature_rows.of(batch.window)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits = self(batch.codes, self._features(batch))
@@ -130,6 +130,14 @@ class MultitaskModule(L.LightningModule):
             int(self.trainer.estimated_stepping_batches),
             self.trainer.precision,
         )
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        clip_gradients(self, gradient_clip_val)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["genome_lm"] = self.description

@@ -40,16 +40,18 @@ ARROWS: dict[str, set[str]] = {
     "isolation": {"", "errors", "isolation"},
     "hdf5": {"errors", "hdf5", "isolation"},
     "dataset": {"", "atomic", "choices", "dataset", "dna", "errors", "hdf5", "isolation"},
-    "dataset.datamodule": {"dataset", "dataset.position", "dna", "errors"},
-    "dataset.feature_rows": {"dataset"},
+    "dataset.datamodule": {
+        "choices", "dataset", "dataset.batch", "dataset.position", "dataset.resident", "dna", "errors",
+    },
+    "dataset.feature_rows": {"dataset", "dataset.resident"},
     "baseline": {"atomic", "baseline", "choices", "dataset", "errors", "metrics", "threads"},
     "language": {
-        "checkpoint", "choices", "collectives", "dataset", "dataset.datamodule", "dataset.position", "dna",
-        "encoders", "errors", "language", "metrics", "optimizer", "stems", "tokenizers",
+        "checkpoint", "choices", "collectives", "dataset", "dataset.batch", "dataset.datamodule",
+        "dataset.position", "dna", "encoders", "errors", "language", "metrics", "optimizer", "stems",
+        "tokenizers",
     },
     "module": {
-        "choices", "collectives", "dataset.datamodule", "dataset.feature_rows", "metrics", "network",
-        "optimizer",
+        "choices", "collectives", "dataset.batch", "dataset.feature_rows", "metrics", "network", "optimizer",
     },
     "optimizer": {"choices", "errors"},
     "checkpoint": {"choices", "errors"},
@@ -82,11 +84,12 @@ ARROWS: dict[str, set[str]] = {
     },
     "tuning.config": {"choices"},
     "commands": {
-        "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks", "checkpoint",
-        "checkpoint_io", "choices", "collectives", "commands", "commands.several", "config", "curve",
-        "dataset", "dataset.datamodule", "dataset.feature_rows", "errors", "evaluation", "held_out",
-        "language", "loggers", "module", "naming", "network", "prediction", "pretrained", "provenance",
-        "ranks", "ranks.group", "report", "runs", "tables", "tracking",
+        "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks",
+        "callbacks.resident_features", "checkpoint", "checkpoint_io", "choices", "collectives", "commands",
+        "commands.several", "config", "curve", "dataset", "dataset.datamodule", "dataset.feature_rows",
+        "errors", "evaluation", "held_out", "language", "loggers", "module", "naming", "network",
+        "prediction", "pretrained", "provenance", "ranks", "ranks.group", "report", "runs", "tables",
+        "tracking",
     },
     "commands.tune": {
         "atomic", "build", "callbacks", "commands", "config", "errors", "leaderboard", "provenance", "tuning",
@@ -107,6 +110,9 @@ ARROWS: dict[str, set[str]] = {
     "dataset.position": set(),
     "checkpoint_io": {"atomic"},
     "curve": {"atomic", "errors"},
+    "dataset.batch": set(),
+    "dataset.resident": {"choices", "dataset", "dataset.batch", "dna", "errors"},
+    "callbacks.resident_features": {"dataset.datamodule", "dataset.feature_rows"},
 }  # fmt: skip
 
 # Who may import these at all; everybody may import NumPy.
@@ -119,8 +125,8 @@ OUTSIDE: dict[str, set[str]] = {
     "optuna": {"tuning"},
     "ray": {"sweeping"},
     "lightning": {
-        "callbacks", "checkpoint_io", "commands", "curve", "dataset.position", "language", "loggers",
-        "module", "optimizer",
+        "callbacks", "callbacks.resident_features", "checkpoint_io", "commands", "curve", "dataset.position",
+        "language", "loggers", "module", "optimizer",
     },
     "wandb": {"loggers", "tracking"},
     "tensorboard": {"tracking"},
@@ -128,9 +134,10 @@ OUTSIDE: dict[str, set[str]] = {
     "torchmetrics": {"metrics"},
     "torch": {
         "baseline", "batch_norm", "build", "callbacks", "checkpoint", "checkpoint_io", "collectives",
-        "commands", "commands.several", "dataset.datamodule", "dataset.feature_rows", "encoders",
-        "evaluation", "heads", "language", "metrics", "module", "network", "optimizer", "parts", "prediction",
-        "ranks.group", "spaced_words", "stems", "threads", "tokenizers", "tracking", "window_features",
+        "commands", "commands.several", "dataset.batch", "dataset.datamodule", "dataset.feature_rows",
+        "dataset.resident", "encoders", "evaluation", "heads", "language", "metrics", "module", "network",
+        "optimizer", "parts", "prediction", "ranks.group", "spaced_words", "stems", "threads", "tokenizers",
+        "tracking", "window_features",
     },
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
     "altair": {"report"},

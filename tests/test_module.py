@@ -256,7 +256,7 @@ def test_the_optimizer_chosen(name, kind):
     optimizer = configured(module_for([0.5], name=OptimizerKind(name)))["optimizer"]
     assert type(optimizer) is kind
     assert optimizer.defaults["fused"]
-    mixed = configured(module_for([0.5]), precision="bf16-mixed")["optimizer"]
+    mixed = configured(module_for([0.5]), precision="16-mixed")["optimizer"]
     assert not mixed.defaults["fused"]
 
 

@@ -121,6 +121,6 @@ def test_nothing_is_read_back_from_the_device(small):
         batches_of(small, Resident.never, max_shift_bp=5, reverse_complement=True).train_dataloader().sampler
     )
     loader = ResidentBatches(windows, sampler, np.array([0, 7, 20]), 100, augmented=True)
-    sizes = [tuple(map(lambda each: tuple(each.shape), batch)) for batch in loader]
+    sizes = [tuple(tuple(each.shape) for each in batch) for batch in loader]
     assert sizes[0] == ((64, 100), (64, 3), (64,))
     assert len(sizes) == len(sampler)

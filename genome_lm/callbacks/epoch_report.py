@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,12 @@ class EpochReport(L.Callback):
         self.windows += len(batch[0]) * trainer.world_size
         self._step_ended = time.perf_counter()
         self.seconds = self._step_ended - self._epoch_started  # each step: max_time may end an epoch early
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """A GPU is behind the host by then: an epoch ends when its last step has been computed."""
+        if pl_module.device.type == "cuda" and self.windows:
+            torch.cuda.synchronize(pl_module.device)
+            self.seconds = time.perf_counter() - self._epoch_started
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking or not self.windows:

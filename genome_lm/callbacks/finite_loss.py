@@ -13,16 +13,21 @@ class FiniteLoss(L.Callback):
     On a CPU every step is checked before its gradient is taken. Elsewhere reading the loss would make the
     host wait for the device, so the first bad step is noted on the device and read every `every_n_steps`
     and before each validation, that is before a checkpoint can be written.
+
+    Args:
+        every_n_steps: how often the note is read.
+        each_step: whether every loss is read at once; None for on a CPU.
     """
 
-    def __init__(self, every_n_steps: int = 50) -> None:
+    def __init__(self, every_n_steps: int = 50, each_step: bool | None = None) -> None:
         self.every_n_steps = every_n_steps
+        self.each_step = each_step
         self._first_bad: Tensor | None = None
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
         step = trainer.global_step
         bad = ~torch.isfinite(loss.detach())
-        if loss.device.type == "cpu":
+        if loss.device.type == "cpu" if self.each_step is None else self.each_step:
             if bad:
                 raise _stopped(step, trainer)
             return

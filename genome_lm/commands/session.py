@@ -287,9 +287,8 @@ def silence(module: Any) -> None:
     module.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     module.filterwarnings("ignore", message=".*GPU available but not used.*")
     module.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")  # Lightning's own use of torch
-    module.filterwarnings(
-        "ignore", message=".*broadcast_buffers.*is deprecated.*"
-    )  # torch 2.6 has no other name
+    module.filterwarnings("ignore", message=".*broadcast_buffers.*is deprecated.*")  # torch 2.6: no other
+    module.filterwarnings("ignore", message="The .grad attribute of a Tensor")  # torch.compile's tracing
     module.filterwarnings("ignore", message=".*sync_dist=True.*")  # MeanCrossEntropy is reduced already
     for name in ("lightning.pytorch", "lightning.fabric"):  # their notes on devices and products
         logging.getLogger(name).setLevel(logging.WARNING)

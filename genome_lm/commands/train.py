@@ -15,10 +15,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from genome_lm import __version__
 from genome_lm.allocator import keep_freed_memory
 from genome_lm.build import datamodule_from, dataset_from, module_from, network_with_weights
+from genome_lm.callbacks.resident_features import ResidentFeatures
 from genome_lm.callbacks.settled_norm import SettledNorm
 from genome_lm.checkpoint import VERSION, Description, read_checkpoint
 from genome_lm.checkpoint_file import check_resumable_file
 from genome_lm.choices import TaskKind
+from genome_lm.commands.acceleration import accelerate
 from genome_lm.commands.language_result import LanguageResult
 from genome_lm.commands.resume import (
     RESULT,
@@ -130,6 +132,7 @@ def _train_multitask(session: Session) -> TrainResult:
         start_from(module.network, vars(description), start)
     else:
         module.network.load_sources()
+    accelerate(module.network, config.trainer)
 
     def announce() -> None:
         used, whole = len(datamodule.train_windows), len(dataset.windows_of("train"))
@@ -151,9 +154,11 @@ def _train_multitask(session: Session) -> TrainResult:
             say("resume  %s, %s steps", session.resume.path, f"{session.resume.step:,}")
 
     module.feature_rows = _feature_rows(config, module.network, dataset)
+    rows = module.feature_rows
+    resident = [] if rows is None else [ResidentFeatures(rows, datamodule)]
     settled = _settled_norm(config, module, datamodule)
     return run(
-        replace(session, callbacks=(*settled, *session.callbacks)),
+        replace(session, callbacks=(*resident, *settled, *session.callbacks)),
         module,
         datamodule,
         Undertaking(

@@ -15,6 +15,7 @@ from genome_lm.build_language import (
 )
 from genome_lm.checkpoint import VERSION
 from genome_lm.checkpoint_file import check_resumable_file
+from genome_lm.commands.acceleration import accelerate
 from genome_lm.commands.language_result import NEXT_BASE, LanguageResult, language_result
 from genome_lm.commands.resume import ResumePoint, check_same_settings
 from genome_lm.commands.session import Session, Undertaking, plain_settings, run, say
@@ -46,6 +47,7 @@ def train_language(session: Session) -> LanguageResult:
         start_from(network, vars(description), start)
     else:
         network.load_sources()
+    accelerate(network, config.trainer)
     data = language_data_from(sequence, config.data, config.seed)
     _announce_sequence(config, sequence)
     limit = config.trainer.limit_val_batches

@@ -5,6 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from genome_lm.dataset.contents import Dataset
+from genome_lm.dataset.resident import ResidentWindows
+
+_WINDOWS_AT_ONCE = 512
 
 
 class FeatureRows:
@@ -13,6 +16,8 @@ class FeatureRows:
     A row is of the window's middle without shift, whichever way training shifts it, so that it is the same in
     every epoch, after a resumption, and whether rows are kept or not. Copies share the rows: an average of
     weights copies the whole module.
+
+    Rows are kept in the host's memory as they are asked for, until `reside` moves the work to a device.
 
     Args:
         dataset: the open dataset.
@@ -34,12 +39,39 @@ class FeatureRows:
             (dataset.n_windows if keep else 0, width), dtype=np.float32
         )  # taken page by page
         self.keep = keep
+        self.resident: ResidentWindows | None = None
+        self.resident_rows: Tensor | None = None
 
     def __deepcopy__(self, memo: dict[int, object]) -> "FeatureRows":
         return self
 
+    def reside(self, resident: ResidentWindows, windows: np.ndarray) -> None:
+        """Take bases from a device, and keep rows there: those of `windows`, int64, are computed now.
+
+        Which rows are missing is then no question that a step would have to ask the device.
+        """
+        self.resident = resident
+        if not self.keep:
+            return
+        rows = torch.empty(self.dataset.n_windows, self.rows.shape[1], device=resident.device)
+        for part in torch.from_numpy(windows).split(_WINDOWS_AT_ONCE):
+            there = part.to(resident.device)
+            rows[there] = self._computed_there(resident, there)
+        self.resident_rows = rows
+
+    def of(self, windows: Tensor) -> Tensor:
+        """Features of `windows`, dataset indices int64 [n]: float32 [n, width] on the same device.
+
+        After `reside`, of windows on that device, and where rows are kept of those that it was given.
+        """
+        if self.resident is None:
+            return self(windows.numpy(force=True)).to(windows.device)
+        if self.resident_rows is None:
+            return self._computed_there(self.resident, windows)
+        return self.resident_rows[windows]
+
     def __call__(self, windows: np.ndarray) -> Tensor:
-        """Features of `windows`, dataset indices int64 [n]: float32 [n, width]."""
+        """Features of `windows`, dataset indices int64 [n]: float32 [n, width], by the host."""
         if not self.keep:
             return self._computed(windows)
         missing = np.unique(windows[~self.known[windows]])
@@ -47,6 +79,11 @@ class FeatureRows:
             self.rows[missing] = self._computed(missing).cpu().numpy()
             self.known[missing] = True
         return torch.from_numpy(self.rows[windows])
+
+    def _computed_there(self, resident: ResidentWindows, windows: Tensor) -> Tensor:
+        with torch.no_grad():
+            found: Tensor = self.compute(resident.bases(windows, self.context_bp))
+        return found
 
     def _computed(self, windows: np.ndarray) -> Tensor:
         device = next(iter(self.compute.buffers())).device

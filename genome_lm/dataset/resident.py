@@ -98,6 +98,7 @@ class ResidentBatches:
     ) -> None:
         self.windows = windows
         self.sampler = sampler
+        self.batch_sampler = None  # Lightning asks both of a loader
         self.tasks = torch.from_numpy(tasks).to(windows.device)
         self.context_bp = context_bp
         self.augmented = augmented
@@ -141,7 +142,7 @@ def resident_bytes(dataset: Dataset) -> int:
 
 
 def stays_resident(choice: Resident, dataset: Dataset, device: torch.device) -> bool:
-    """Whether the dataset is to lie on the device: by `choice`, and under `auto` where it is a GPU with room."""
+    """Whether the dataset is to lie on the device: under `auto` on a GPU that has room."""
     if choice is not Resident.auto:
         return choice is Resident.always
     if device.type != "cuda":

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from genome_lm.encoders.base import FixedLengthEncoder
 from genome_lm.encoders.checks import check_dropouts, check_sizes
+from genome_lm.encoders.cudnn import run_recurrence
 from genome_lm.encoders.lengths import least_length, length_after
 
 
@@ -76,7 +77,7 @@ class DanQEncoder(FixedLengthEncoder):
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         self.check_length(tokens)
         pooled = self.pool(self.scan(tokens.transpose(1, 2))).transpose(1, 2)
-        states = self.dropout(self.recurrence(pooled)[0])
+        states = self.dropout(run_recurrence(self.recurrence, pooled)[0])
         final = torch.relu(self.hidden(states.flatten(1)))
         return final.unsqueeze(1), final
 

@@ -5,6 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from genome_lm.encoders.base import CausalStates, Encoder
+from genome_lm.encoders.cudnn import run_recurrence
 from genome_lm.errors import UserError
 
 Cell = Literal["rnn", "gru", "lstm"]
@@ -63,14 +64,14 @@ class RecurrentEncoder(Encoder):
         )
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        states, hidden = self.recurrence(tokens)
+        states, hidden = run_recurrence(self.recurrence, tokens)
         if isinstance(hidden, tuple):  # LSTM: the cell state stays inside
             hidden = hidden[0]
         final = hidden[-self.directions :].transpose(0, 1).flatten(1)
         return states, final
 
     def causal_states(self, tokens: Tensor) -> CausalStates:
-        states, _ = self.recurrence(tokens)
+        states, _ = run_recurrence(self.recurrence, tokens)
         if self.directions == 1:
             return CausalStates(states)
         if self.layers > 1:

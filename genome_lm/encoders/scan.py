@@ -47,7 +47,18 @@ def gated_scan(
         )
     if in_blocks is None:
         in_blocks = gates.device.type == "cpu"
-    states: Tensor = _GatedScan.apply(gates, candidates, reverse, in_blocks)
+    states: Tensor = (_scan_in_blocks if in_blocks else _scan_at_once)(gates, candidates, reverse)
+    return states
+
+
+@torch.compiler.disable  # it unrolls the steps, and cannot rewrite blocks that are written in place
+def _scan_in_blocks(gates: Tensor, candidates: Tensor, reverse: bool) -> Tensor:
+    states: Tensor = _GatedScan.apply(gates, candidates, reverse, True)
+    return states
+
+
+def _scan_at_once(gates: Tensor, candidates: Tensor, reverse: bool) -> Tensor:
+    states: Tensor = _GatedScan.apply(gates, candidates, reverse, False)
     return states
 
 

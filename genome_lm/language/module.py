@@ -12,7 +12,7 @@ from genome_lm.collectives import mean_over_ranks
 from genome_lm.language.datamodule import StretchBatch
 from genome_lm.language.network import N_LETTERS, LanguageNetwork, Prediction
 from genome_lm.metrics.next_base import NextBaseCrossEntropy
-from genome_lm.optimizer import OptimizerSettings
+from genome_lm.optimizer import OptimizerSettings, clip_gradients
 
 TRAIN_LOSS = "train_loss"
 """In checkpoints: the sums behind the training perplexity, of the epoch so far."""
@@ -90,6 +90,14 @@ class LanguageModule(L.LightningModule):
             int(self.trainer.estimated_stepping_batches),
             self.trainer.precision,
         )
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        clip_gradients(self, gradient_clip_val)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["genome_lm"] = self.description
