@@ -103,8 +103,10 @@ def _train(config: DictConfig, run_dir: Path) -> float:
 
     def run() -> float:
         from genome_lm.commands.train import train as job
+        from genome_lm.commands.without_effect import warn_without_effect
 
         settings: TrainConfig = OmegaConf.to_object(config)  # type: ignore[assignment]
+        warn_without_effect(HydraConfig.get().overrides.task, settings.task.name)
         return job(settings, run_dir, alone and sys.stderr.isatty(), _repeating("train")).valid_perplexity
 
     return run_once(run_dir, plain_settings(config), run) if sweep else run()
