@@ -55,18 +55,22 @@ commands
   compare    rank runs by validation, with the test figures of the best one
   prepare    make a dataset file from a FASTA and peak files
   predict    write a checkpoint's probabilities and calls for sequences of your own
+  doctor     look over installation, devices, dataset, memory and speed, and say what to change
 
 `genome-lm COMMAND --help` shows what each can be told, with examples."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The `genome-lm` command: dispatches to the commands in `_JOBS`, to `tune` and to `compare`."""
+    """The `genome-lm` command: dispatches to the commands in `_JOBS`, to `tune`, `compare` and `doctor`."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments and arguments[0] == "compare":
         _compare(arguments[1:])
         return
     if arguments and arguments[0] == "tune":
         _tune(arguments[1:])
+        return
+    if arguments and arguments[0] == "doctor":
+        _doctor(arguments[1:])
         return
     if arguments and arguments[0] in _JOBS:
         _run(arguments[0], arguments[1:])
@@ -75,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="genome-lm", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"genome-lm {__version__}")
-    parser.add_argument("command", choices=[*_JOBS, "tune", "compare"], help=argparse.SUPPRESS)
+    parser.add_argument("command", choices=[*_JOBS, "tune", "compare", "doctor"], help=argparse.SUPPRESS)
     parser.parse_args(arguments or ["--help"])
 
 
@@ -153,6 +157,23 @@ def _tune(arguments: Sequence[str]) -> None:
         tune(OmegaConf.to_object(config), passed_on, _config_dirs(), sys.stderr.isatty())  # type: ignore[arg-type]
 
     _run("tune", [each for each in arguments if each not in passed_on], job)
+
+
+def _doctor(arguments: Sequence[str]) -> None:
+    """Look a training over without starting it: its configuration, and no run folder."""
+    if {"-m", "--multirun"} & set(arguments):
+        _leave("doctor looks at one configuration at a time; -m sweeps are for train")
+    as_json = bool({"--json", "json=true"} & set(arguments))
+    overrides = [each for each in arguments if each not in ("--json", "json=true", "json=false")]
+
+    def job(config: DictConfig, run_dir: Path) -> None:
+        from genome_lm.commands.doctor import doctor
+
+        if problems := doctor(OmegaConf.to_object(config), as_json):  # type: ignore[arg-type]
+            noun = "problem" if problems == 1 else "problems"
+            raise UserError(f"{problems} {noun} found; each is named above with what to change")
+
+    _run("train", [*overrides, "hydra/help=doctor", "hydra.run.dir=.", "hydra.output_subdir=null"], job)
 
 
 def _key_of(argument: str) -> str | None:

@@ -107,7 +107,7 @@ def _train_multitask(session: Session) -> TrainResult:
             say("from    %s", config.model.init_from)
         say("run     %s", session.run_dir)
 
-    module.feature_rows = _feature_rows(config, module.network, dataset)
+    module.feature_rows = feature_rows_for(config, module.network, dataset)
     settled = _settled_norm(config, module, datamodule)
     return run(
         replace(session, callbacks=(*settled, *session.callbacks)),
@@ -143,7 +143,7 @@ def _settled_norm(
     return [SettledNorm(module.network, norm, codes, features, config.data.eval_batch_size)]
 
 
-def _feature_rows(config: TrainConfig, network: Network, dataset: Dataset) -> FeatureRows | None:
+def feature_rows_for(config: TrainConfig, network: Network, dataset: Dataset) -> FeatureRows | None:
     """The window features, kept by window if they fit."""
     features = network.window_features
     if not features.width:
