@@ -87,10 +87,19 @@ ARROWS: dict[str, set[str]] = {
         "atomic", "build", "callbacks", "commands", "config", "errors", "leaderboard", "provenance", "tuning",
         "tuning.config",
     },
+    "doctor": {"dataset", "dna", "doctor", "metrics"},
+    "commands.doctor": {
+        "allocator", "build", "choices", "commands", "commands.trial_steps", "config", "dataset",
+        "doctor", "errors",
+    },
+    "commands.trial_steps": {
+        "build", "build_language", "callbacks", "commands", "config", "dataset",
+        "dataset.datamodule", "doctor", "language", "optimizer",
+    },
     "commands.compare": {"errors", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
-        "", "commands", "commands.compare", "commands.tune", "config", "config_errors", "config_files",
-        "errors", "leaderboard", "provenance", "sweep", "sweeping", "tuning.config",
+        "", "commands", "commands.compare", "commands.doctor", "commands.tune", "config",
+        "config_errors", "config_files", "errors", "leaderboard", "provenance", "sweep", "sweeping", "tuning.config",
     },
 }  # fmt: skip
 
@@ -105,13 +114,15 @@ OUTSIDE: dict[str, set[str]] = {
     "ray": {"sweeping"},
     "lightning": {
         "module", "dataset.datamodule", "callbacks", "language", "loggers", "optimizer", "commands",
+        "commands.trial_steps",
     },
     "wandb": {"loggers", "tracking"},
     "tensorboard": {"tracking"},
     "pyjaspar": {"encoders", "motifs"},
     "torchmetrics": {"metrics"},
     "torch": {
-        "baseline", "build", "callbacks", "checkpoint", "commands", "dataset.datamodule",
+        "baseline", "build", "callbacks", "checkpoint", "commands", "commands.doctor",
+        "commands.trial_steps", "dataset.datamodule", "doctor",
         "dataset.feature_rows", "encoders", "evaluation", "heads", "language",
         "metrics", "module", "network", "optimizer", "parts",
         "prediction", "spaced_words", "stems", "threads", "tokenizers", "tracking", "window_features",

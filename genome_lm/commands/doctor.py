@@ -184,19 +184,16 @@ def _trial(config: TrainConfig, dataset: Dataset | None) -> Trial | None:
 
 
 def _measured(trial: Trial, dataset: Dataset | None) -> list[Finding]:
-    """Memory from two small batches, and speed at the whole one where that fits."""
+    """Memory and speed of steps of the whole batch, or of as much of it as fits."""
     config = trial.config
     n_train, n_valid = trial.windows()
     batch_size = min(config.data.batch_size, n_train)
-    small, large = max(1, batch_size // 8), max(2, batch_size // 4)
-    trial.train(small, 2)  # what is made once, such as kernels, is no part of a step
-    growth = _growth(trial, small, large)
     available, where = _available(trial.device)
+    growth, measured_to = _growth(trial, batch_size, available)
     held = 0 if dataset is None else _dataset_bytes(dataset)
     weights = Weights(trial.parameters, bool(config.callbacks.ema_decay))
-    findings = [check_memory(growth, batch_size, available, weights, held, where)]
-    if growth is not None and available is not None and growth.of(batch_size) > TIGHT * available:
-        batch_size = min(large, growth.largest(TIGHT * available))
+    findings = [check_memory(growth, measured_to, batch_size, available, weights, held, where)]
+    batch_size = min(batch_size, measured_to)
     # Twice the same batches: window features are computed for the first time, and then kept.
     first, later = (trial.train(batch_size, STEPS)[0] for _ in range(2))
     eval_batch = min(config.data.eval_batch_size, n_valid, batch_size)
@@ -210,9 +207,27 @@ def _measured(trial: Trial, dataset: Dataset | None) -> list[Finding]:
     return [*findings, check_speed(speed, n_train, n_valid, epochs, max_time)]
 
 
-def _growth(trial: Trial, small: int, large: int) -> Growth | None:
-    low, high = (trial.train(size, 2)[1] for size in (small, large))
-    return None if low is None or high is None else Growth.through((small, low), (large, high))
+def _growth(trial: Trial, batch_size: int, available: int | None) -> tuple[Growth | None, int]:
+    """Memory of a step from batches of an eighth to the whole, as long as the next one is sure to fit.
+
+    Memory grows a little less than in proportion, so that the line through the last two errs upwards.
+
+    Returns:
+        the line, None where memory cannot be measured; and the windows of the largest batch.
+    """
+    sizes = sorted({max(1, batch_size // part) for part in (8, 4, 2, 1)})
+    trial.train(sizes[0], 2)  # what is made once, such as kernels, is no part of a step
+    measured: list[tuple[int, int]] = []
+    growth = None
+    for each in sizes:
+        if growth is not None and available is not None and growth.of(each) > TIGHT * available:
+            return growth, measured[-1][0]
+        memory = trial.train(each, 2)[1]
+        if memory is None:
+            return None, batch_size
+        measured.append((each, memory))
+        growth = Growth.through(measured[max(0, len(measured) - 2)], measured[-1])
+    return growth, batch_size
 
 
 def _available(device: torch.device) -> tuple[int | None, str]:

@@ -30,10 +30,14 @@ class Growth:
 
     @classmethod
     def through(cls, small: tuple[int, int], large: tuple[int, int]) -> "Growth":
-        """The line through two measurements, each of a batch size and its bytes, neither part below zero."""
+        """The line through two measurements, each of a batch size and its bytes.
+
+        Where it would leave less than nothing for an empty batch, or shrink, it runs through the larger
+        measurement alone.
+        """
         (few, low), (many, high) = small, large
-        slope = max(0.0, (high - low) / (many - few)) if many > few else 0.0
-        return cls(max(0.0, high - slope * many), slope)
+        slope = min(max(0.0, (high - low) / (many - few)), high / many) if many > few else 0.0
+        return cls(high - slope * many, slope)
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Weights:
 
 def check_memory(
     growth: Growth | None,
+    measured_to: int,
     batch_size: int,
     available: int | None,
     weights: Weights,
@@ -67,6 +72,7 @@ def check_memory(
 
     Args:
         growth: None where memory cannot be measured.
+        measured_to: windows of the largest batch that was measured.
         available: bytes that are free beside what is loaded already; None where unknown.
         dataset_bytes: of the dataset, in the memory of the process.
         where: "the machine" or the name of a GPU.
@@ -75,8 +81,9 @@ def check_memory(
     if growth is None or available is None:
         return ok("memory", f"{parts}; a step's is not measured on this system")
     needed = growth.of(batch_size)
+    how = "takes" if measured_to >= batch_size else f"would take (measured up to {measured_to:,})"
     text = (
-        f"a batch of {batch_size:,} takes {size(needed)} of the {size(available)} that are free on {where}: "
+        f"a batch of {batch_size:,} {how} {size(needed)} of the {size(available)} that are free on {where}: "
         f"{size(growth.per_window)} a window and {size(growth.fixed)} beside ({parts})"
     )
     fits = growth.largest(TIGHT * available)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from genome_lm.dataset.contents import SPLITS, Dataset
-from genome_lm.doctor.finding import Finding, advice, ok, problem, some
+from genome_lm.doctor.finding import Finding, advice, ok, some
 from genome_lm.metrics.thresholds import FEW_POSITIVES
 
 _BLOCK = 1 << 13
@@ -76,10 +76,10 @@ def _constant(split: str, no_positives: Sequence[str], no_negatives: Sequence[st
     if not parts:
         return ok(name, f"all {n_tasks:,} have positives and negatives")
     if split == "train":
-        return problem(
+        return advice(
             name,
-            f"{', '.join(parts)}: nothing can be learned of them",
-            "leave them out: data.tasks.ids, or data.min_positive_rate above 0",
+            f"{', '.join(parts)}: there is nothing to learn, and they flatter the mean perplexity",
+            "choose the others: data.tasks.ids, or data.min_positive_rate above 0",
         )
     return advice(
         name,
