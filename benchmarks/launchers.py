@@ -3,11 +3,11 @@
     python benchmarks/launchers.py                 # all four; about five minutes on two cores
     python benchmarks/launchers.py joblib ray
 
-Trains five networks of a second a sweep on a part of the embedded data; one of them fails. Each launcher must give
-the perplexities of Hydra's own to the bit, exit code 2, a table of all five jobs, and `error.txt` in the folder of
-the one that fails and in no other. Then the sweep runs again and is killed (SIGKILL to its whole process group) once
-two jobs have finished; the same command goes on and must leave alone what had finished. Needs genome-lm[sweeps].
-Exit code 1 if anything is not as it must be.
+Trains five networks of a second a sweep on a part of the embedded data; one of them fails. Each launcher must
+give the perplexities of Hydra's own to the bit, exit code 2, a table of all five jobs, and `error.txt` in the
+folder of the one that fails and in no other. Then the sweep runs again and is killed (SIGKILL to its whole
+process group) once two jobs have finished; the same command goes on and must leave alone what had finished.
+Needs genome-lm[sweeps]. Exit code 1 if anything is not as it must be.
 """
 
 import csv
@@ -30,8 +30,9 @@ LAUNCHERS = {
     "ray": ("hydra/launcher=ray", "hydra.launcher.init.num_cpus=2"),
 }
 SHARED = (
-    "model=gru", "run_name=tiny", "tokenizer=kmer", "window_features=none", "head.norm=none", "trainer.threads=1",
-    "data.train_fraction=0.02", "trainer.max_epochs=1", "trainer.limit_val_batches=1", "trainer.accelerator=cpu",
+    "model=gru", "run_name=tiny", "tokenizer=kmer", "window_features=none", "head.norm=none",
+    "trainer.threads=1", "data.train_fraction=0.02", "trainer.max_epochs=1", "trainer.limit_val_batches=1",
+    "trainer.accelerator=cpu",
 )  # fmt: skip
 JOBS = "data.context_bp=60,90,2000,120,150"  # the third does not fit the windows
 FAILS = "2_tiny"

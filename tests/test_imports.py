@@ -99,7 +99,8 @@ ARROWS: dict[str, set[str]] = {
     "commands.compare": {"errors", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
         "", "commands", "commands.compare", "commands.doctor", "commands.tune", "config",
-        "config_errors", "config_files", "errors", "leaderboard", "provenance", "sweep", "sweeping", "tuning.config",
+        "config_errors", "config_files", "errors", "leaderboard", "provenance", "sweep", "sweeping",
+        "tuning.config",
     },
 }  # fmt: skip
 
