@@ -63,6 +63,7 @@ commands
   download   fetch DeepSEA's training data
   predict    write a checkpoint's probabilities and calls for sequences of your own
   export     write a checkpoint's model as safetensors, to be shared
+  doctor     look over installation, devices, dataset, memory and speed, and say what to change
 
 `genome-lm COMMAND --help` shows what each can be told, with examples."""
 
@@ -108,7 +109,9 @@ def _train(config: DictConfig, run_dir: Path) -> float:
 
     def run() -> float:
         from genome_lm.commands.several import train_on_devices as job
+        from genome_lm.commands.without_effect import warn_without_effect
 
+        warn_without_effect(HydraConfig.get().overrides.task, settings.task.name)
         return job(settings, run_dir, alone and sys.stderr.isatty(), _repeating("train"))
 
     return run_once(run_dir, plain_settings(config), run, resumes=True) if sweep else run()
@@ -174,6 +177,23 @@ def _tune(arguments: Sequence[str]) -> None:
     _run("tune", [each for each in arguments if each not in passed_on], job)
 
 
+def _doctor(arguments: Sequence[str]) -> None:
+    """Look a training over without starting it: its configuration, and no run folder."""
+    if {"-m", "--multirun"} & set(arguments):
+        _leave("doctor looks at one configuration at a time; -m sweeps are for train")
+    as_json = bool({"--json", "json=true"} & set(arguments))
+    overrides = [each for each in arguments if each not in ("--json", "json=true", "json=false")]
+
+    def job(config: DictConfig, run_dir: Path) -> None:
+        from genome_lm.commands.doctor import doctor
+
+        if problems := doctor(OmegaConf.to_object(config), as_json):  # type: ignore[arg-type]
+            noun = "problem" if problems == 1 else "problems"
+            raise UserError(f"{problems} {noun} found; each is named above with what to change")
+
+    _run("train", [*overrides, "hydra/help=doctor", "hydra.run.dir=.", "hydra.output_subdir=null"], job)
+
+
 def _key_of(argument: str) -> str | None:
     """First part of the key of an override, such as "optimizer"; None of a flag or its value."""
     if argument.startswith("-") or not (argument.startswith("~") or "=" in argument):
@@ -195,6 +215,7 @@ _OTHERS: dict[str, Callable[[Sequence[str]], None]] = {
     "compare": _compare,
     "download": _download,
     "export": _export,
+    "doctor": _doctor,
 }
 
 

@@ -98,9 +98,9 @@ ARROWS: dict[str, set[str]] = {
     "commands.download": {"download", "errors"},
     "commands.compare": {"errors", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
-        "", "choices", "commands", "commands.compare", "commands.download", "commands.several",
-        "commands.tune", "config", "config_errors", "config_files", "errors", "leaderboard", "provenance",
-        "ranks", "sweep", "sweeping", "tuning.config",
+        "", "choices", "commands", "commands.compare", "commands.doctor", "commands.download",
+        "commands.several", "commands.tune", "config", "config_errors", "config_files", "errors",
+        "leaderboard", "provenance", "ranks", "sweep", "sweeping", "tuning.config",
     },
     "batch_norm": {"collectives"},
     "collectives": set(),
@@ -113,6 +113,15 @@ ARROWS: dict[str, set[str]] = {
     "dataset.batch": set(),
     "dataset.resident": {"choices", "dataset", "dataset.batch", "dna", "errors"},
     "callbacks.resident_features": {"dataset.datamodule", "dataset.feature_rows"},
+    "doctor": {"dataset", "dna", "doctor", "metrics"},
+    "commands.doctor": {
+        "allocator", "build", "choices", "commands", "commands.trial_steps", "config", "dataset", "doctor",
+        "errors",
+    },
+    "commands.trial_steps": {
+        "build", "build_language", "callbacks", "commands", "config", "dataset", "dataset.datamodule",
+        "doctor", "language", "optimizer",
+    },
 }  # fmt: skip
 
 # Who may import these at all; everybody may import NumPy.
@@ -125,8 +134,8 @@ OUTSIDE: dict[str, set[str]] = {
     "optuna": {"tuning"},
     "ray": {"sweeping"},
     "lightning": {
-        "callbacks", "callbacks.resident_features", "checkpoint_io", "commands", "curve", "dataset.position",
-        "language", "loggers", "module", "optimizer",
+        "callbacks", "callbacks.resident_features", "checkpoint_io", "commands", "commands.trial_steps",
+        "curve", "dataset.position", "language", "loggers", "module", "optimizer",
     },
     "wandb": {"loggers", "tracking"},
     "tensorboard": {"tracking"},
@@ -134,10 +143,10 @@ OUTSIDE: dict[str, set[str]] = {
     "torchmetrics": {"metrics"},
     "torch": {
         "baseline", "batch_norm", "build", "callbacks", "checkpoint", "checkpoint_io", "collectives",
-        "commands", "commands.several", "dataset.batch", "dataset.datamodule", "dataset.feature_rows",
-        "dataset.resident", "encoders", "evaluation", "heads", "language", "metrics", "module", "network",
-        "optimizer", "parts", "prediction", "ranks.group", "spaced_words", "stems", "threads", "tokenizers",
-        "tracking", "window_features",
+        "commands", "commands.doctor", "commands.several", "commands.trial_steps", "dataset.batch",
+        "dataset.datamodule", "dataset.feature_rows", "dataset.resident", "doctor", "encoders", "evaluation",
+        "heads", "language", "metrics", "module", "network", "optimizer", "parts", "prediction",
+        "ranks.group", "spaced_words", "stems", "threads", "tokenizers", "tracking", "window_features",
     },
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
     "altair": {"report"},

@@ -118,7 +118,10 @@ def test_a_programming_error_in_a_trial_is_kept_whole(tune, tmp_path, monkeypatc
     assert {row["reason"] for row in rows_of(tmp_path)} == {"ZeroDivisionError: not the user's fault"}
 
 
-def test_trials_on_other_tasks_are_not_compared(tune, tmp_path, capsys):
-    assert tune("data.min_positive_rate=choice(0.01, 0.2)", "n_trials=2", "trainer.max_epochs=1") == 0
-    states = sorted((row["state"], row["reason"][:20]) for row in rows_of(tmp_path))
-    assert states == [("failed", "its set of tasks is "), ("finished", "")]
+def test_language_models_that_predict_other_bases_are_not_compared(tune, tmp_path):
+    """Which bases a tokenizer leaves to predict only the network tells."""
+    shared = ("task=language_model", "n_trials=2", "trainer.max_epochs=1", "data.context_bp=60")
+    few = ("trainer.limit_train_batches=1", "trainer.limit_val_batches=1", "task.markov_order=1")
+    assert tune("tokenizer.k=choice(3, 4)", *shared, *few) == 0
+    states = sorted((row["state"], row["reason"][:26]) for row in rows_of(tmp_path))
+    assert states == [("failed", "its prior's perplexity is "), ("finished", "")]

@@ -9,6 +9,7 @@ from genome_lm.commands import tune as command
 from genome_lm.config_files import config_dir
 from genome_lm.tuning.study import JOURNAL
 
+LM = "task=language_model"
 LEARNING_RATE = "optimizer.learning_rate=choice(1e-7,0.02)"
 
 
@@ -36,6 +37,17 @@ LEARNING_RATE = "optimizer.learning_rate=choice(1e-7,0.02)"
         ),
         ((LEARNING_RATE, "pruner.min_epochs=0"), "pruner.min_epochs is 0; expected at least 1"),
         ((LEARNING_RATE, "-m"), "tune runs one job at a time"),
+        (
+            ("data.min_positive_rate=choice(0.01, 0.2)",),
+            "data.min_positive_rate is searched (0.01, 0.2), but",
+        ),
+        (("data.tasks.groups=choice([a],[b])",), "data.tasks.groups is searched (['a'], ['b']), but decides"),
+        (("task=choice(multitask,language_model)",), "task is searched (multitask, language_model), but"),
+        ((LM, "data=choice(default,poster100)"), "data.context_bp is searched (920, 100), but decides"),
+        ((LM, "data.context_bp=choice(60,90)"), "data.context_bp is searched (60, 90), but decides what"),
+        ((LM, "task.regions.buffer_bp=choice(60,90)"), "task.regions.buffer_bp is searched (60, 90), but"),
+        ((LM, "head.dropout=interval(0,0.5)"), "head.dropout is searched, but has no effect with task=lang"),
+        ((LM, LEARNING_RATE, "data.tasks.ids=[a]"), "data.tasks.ids is ['a'], which has no effect with"),
     ],
 )
 def test_mistakes_are_one_line_and_nothing_is_written(arguments, message, small_file, tmp_path, capsys):

@@ -169,8 +169,10 @@ def test_another_space_or_other_settings_are_refused(tmp_path):
 
 def test_perplexities_on_other_scales_are_refused(tmp_path):
     study = study_in(tmp_path)
-    study.check_scale({"dataset": "a", "limit": None})
-    study_in(tmp_path).check_scale({"dataset": "a", "limit": None})
+    study.check_scale({"dataset": "a", "limit": None, "prior": 1.25})
+    study_in(tmp_path).check_scale({"dataset": "a", "limit": None, "prior": 1.25 + 1e-8})
+    with pytest.raises(UserError, match=r"its prior is 1\.2501, that of the first trial 1\.25:"):
+        study.check_scale({"dataset": "a", "limit": None, "prior": 1.2501})
     with pytest.raises(UserError, match="its dataset is b, that of the first trial a"):
         study.check_scale({"dataset": "b", "limit": None})
 

@@ -7,6 +7,7 @@ import torch
 
 from genome_lm.choices import Protocol, TaskKind
 from genome_lm.commands.device import device_from
+from genome_lm.commands.without_effect import refuse_without_effect
 from genome_lm.config import EvaluateConfig, Precision, TrainConfig
 from genome_lm.errors import UserError
 
@@ -24,8 +25,9 @@ def check_settings(config: TrainConfig) -> None:
     """Check the numbers that the trainer takes and that no other part checks.
 
     Raises:
-        UserError: the first one out of range, and what is possible.
+        UserError: the first one out of range, and what is possible; or one of another kind of training.
     """
+    refuse_without_effect(config)
     trainer, callbacks = config.trainer, config.callbacks
     devices = trainer.devices or 1
     ranks = devices * (trainer.num_nodes or 1)

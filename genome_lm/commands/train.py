@@ -153,7 +153,7 @@ def _train_multitask(session: Session) -> TrainResult:
         if session.resume is not None:
             say("resume  %s, %s steps", session.resume.path, f"{session.resume.step:,}")
 
-    module.feature_rows = _feature_rows(config, module.network, dataset)
+    module.feature_rows = feature_rows_for(config, module.network, dataset)
     rows = module.feature_rows
     resident = [] if rows is None else [ResidentFeatures(rows, datamodule)]
     settled = _settled_norm(config, module, datamodule)
@@ -191,7 +191,7 @@ def _settled_norm(
     return [SettledNorm(module.network, norm, codes, features, config.data.eval_batch_size)]
 
 
-def _feature_rows(config: TrainConfig, network: Network, dataset: Dataset) -> FeatureRows | None:
+def feature_rows_for(config: TrainConfig, network: Network, dataset: Dataset) -> FeatureRows | None:
     """The window features, kept by window if they fit."""
     features = network.window_features
     if not features.width:

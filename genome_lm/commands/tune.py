@@ -15,13 +15,14 @@ from genome_lm.callbacks.pruning import Pruning
 from genome_lm.commands.session import MONITOR
 from genome_lm.commands.settings import check_settings
 from genome_lm.commands.train import train
+from genome_lm.commands.without_effect import warn_without_effect, without_effect
 from genome_lm.config import TrainConfig
 from genome_lm.errors import UserError
 from genome_lm.leaderboard.training import ERROR_FILE
 from genome_lm.provenance import command_line
 from genome_lm.tuning.composing import check_space, compose_training, typed
 from genome_lm.tuning.config import TuneConfig
-from genome_lm.tuning.space import read_space
+from genome_lm.tuning.space import Space, read_space
 from genome_lm.tuning.strategy import check_strategy, pruner_from, sampler_from
 from genome_lm.tuning.study import JOURNAL, Study, Trial
 from genome_lm.tuning.table import best_trial, write_tables
@@ -58,6 +59,7 @@ def tune(config: TuneConfig, arguments: Sequence[str], config_dirs: Sequence[str
             raise
         own = ", ".join(each.name for each in fields(TuneConfig))
         raise UserError(f"{error}; of the study itself: {own}") from error
+    _refuse_without_effect(space)
     study = Study(folder, space, partial(sampler_from, config.sampler), pruner_from(config.pruner))
     logger.info("study   %s, %d trials", folder, config.n_trials)
     logger.info("search  %s", ", ".join(each.key for each in space.dimensions))
@@ -98,6 +100,7 @@ def _run(study: Study, trial: Trial, config_dirs: Sequence[str], interactive: bo
             {
                 "dataset": result.dataset_checksum,
                 "set of tasks": result.task_ids_sha256,
+                "prior's perplexity": result.valid_prior_perplexity,  # the same on the same labels or bases
                 "trainer.limit_val_batches": config.trainer.limit_val_batches,
             }
         )
@@ -121,6 +124,19 @@ def _run(study: Study, trial: Trial, config_dirs: Sequence[str], interactive: bo
         result.valid_perplexity,
         f"; best so far {best.value:.4f} (trial {best.number})" if best is not None else "",
     )
+
+
+def _refuse_without_effect(space: Space) -> None:
+    """Refuse to search what the trainings do not read: all its values would give the same."""
+    kind = typed(
+        compose_training([*space.fixed, *(each.extremes()[0] for each in space.dimensions)])
+    ).task.name
+    if unused := without_effect((each.key for each in space.dimensions), kind):
+        raise UserError(
+            f"{', '.join(unused)} is searched, but has no effect with task={kind}; leave it out: give it "
+            "one value, or use tune=command_line"
+        )
+    warn_without_effect(space.fixed, kind)
 
 
 def _check_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ from genome_lm.config import TrainConfig
 from genome_lm.config_errors import explain, refuse_added_keys
 from genome_lm.errors import UserError
 from genome_lm.tuning.space import Space
+from genome_lm.tuning.yardstick import refuse_other_yardstick, yardstick
 
 
 def compose_training(overrides: Sequence[str]) -> DictConfig:
@@ -57,8 +58,10 @@ def check_space(space: Space, check: Callable[[TrainConfig], None]) -> None:
         UserError: as `compose_training` or `check`, with the value of the space that is to blame.
     """
 
-    def checked(*overrides: str) -> None:
-        check(typed(compose_training([*space.fixed, *overrides])))
+    def checked(*overrides: str) -> TrainConfig:
+        config = typed(compose_training([*space.fixed, *overrides]))
+        check(config)
+        return config
 
     checked()
     first = [each.extremes()[0] for each in space.dimensions]
@@ -68,13 +71,16 @@ def check_space(space: Space, check: Callable[[TrainConfig], None]) -> None:
         for override in first:  # usually one of them is wrong whatever the others are
             _naming(override, checked, override)
         raise
+    measured_on = yardstick(checked(*first))
     for place, dimension in enumerate(space.dimensions):
         for override in dimension.extremes()[1:]:
-            _naming(override, checked, *first[:place], override, *first[place + 1 :])
+            others = first[:place], first[place + 1 :]
+            config = _naming(override, checked, *others[0], override, *others[1])
+            refuse_other_yardstick(config, measured_on)
 
 
-def _naming(culprit: str, checked: Callable[..., None], *overrides: str) -> None:
+def _naming(culprit: str, checked: Callable[..., TrainConfig], *overrides: str) -> TrainConfig:
     try:
-        checked(*overrides)
+        return checked(*overrides)
     except UserError as error:
         raise UserError(f"{error} (searched: {culprit})") from error

@@ -1,5 +1,6 @@
 """A study: which trial comes next, what became of each, and going on after an interruption."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from genome_lm.tuning.space import Space
 
 JOURNAL = "study.journal"
 LOCKS = ".locks"
+ROUNDING = 1e-6
+"""Relative, of a mean over the same labels in batches of other sizes."""
 NAME = "genome_lm"
 """Of the study inside its journal, which holds no other."""
 
@@ -157,9 +160,9 @@ class Study:
                 self._study.set_user_attr(SCALE, scale)
                 return
         for name, value in scale.items():
-            if first.get(name) != value:
+            if name in first and not _same(first[name], value):
                 raise UserError(
-                    f"its {name} is {value}, that of the first trial {first.get(name)}: perplexities of "
+                    f"its {name} is {value}, that of the first trial {first[name]}: perplexities of "
                     "different data, tasks or windows cannot be compared; do not search these settings"
                 )
 
@@ -230,6 +233,13 @@ class Study:
 
     def _lock_of(self, number: int) -> FileLock:
         return FileLock(self.folder / LOCKS / f"trial_{number}")
+
+
+def _same(first: Any, value: Any) -> bool:
+    """Equal, or numbers that differ by rounding only."""
+    if isinstance(first, float) and isinstance(value, float):
+        return math.isclose(first, value, rel_tol=ROUNDING)
+    return bool(first == value)
 
 
 def _words(overrides: Sequence[str]) -> str:
