@@ -40,8 +40,8 @@ from genome_lm.tuning.config import TuneConfig
 logger = logging.getLogger(__name__)
 
 SWEEP_OF_RANKS = (
-    "a sweep (-m) starts the processes of its jobs itself; use trainer=ddp with it, or give torchrun and srun "
-    "one configuration"
+    "a sweep (-m) starts the processes of its jobs itself; use trainer=ddp with it, or give torchrun and "
+    "srun one configuration"
 )
 
 USER_ERROR = 2

@@ -49,8 +49,8 @@ def joined(
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"the {rank.world} ranks do not find each other by {meeting}: {reason}; see that all were started, "
-            "and that the address (MASTER_ADDR and MASTER_PORT say another) can be reached from each node"
+            f"the {rank.world} ranks do not find each other by {meeting}: {reason}; see that all were "
+            "started, and that each node reaches the address (MASTER_ADDR and MASTER_PORT say another)"
         ) from error
     try:
         yield
@@ -82,8 +82,8 @@ def check_agreement(facts: Mapping[str, Any]) -> None:
             ours, other = gathered[0].get(key), theirs.get(key)
             if ours != other:
                 raise UserError(
-                    f"{key} is {other!r} on rank {number} and {ours!r} on rank 0; the processes of a training "
-                    "must be started by the same command, with the same data and version"
+                    f"{key} is {other!r} on rank {number} and {ours!r} on rank 0; the processes of a "
+                    "training must be started by the same command, with the same data and version"
                 )
 
 

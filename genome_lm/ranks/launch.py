@@ -204,8 +204,8 @@ def _raise_cause(started: Sequence[_Process], shared: Path, log_dir: Path) -> No
     for each in failed:
         if each.number not in reports:
             raise UserError(
-                f"rank {each.number} of {ranks} ended with exit code {each.popen.returncode}; what it printed "
-                "says why"
+                f"rank {each.number} of {ranks} ended with exit code {each.popen.returncode}; what it "
+                "printed says why"
             )
     raise UserError(reports[failed[0].number].message)
 
