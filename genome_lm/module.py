@@ -11,13 +11,11 @@ from genome_lm.choices import TaskWeighting
 from genome_lm.dataset.datamodule import Batch
 from genome_lm.dataset.feature_rows import FeatureRows
 from genome_lm.metrics import MeanCrossEntropy, TaskHistograms, prior_logits
+from genome_lm.metrics.streaming import TRAIN_LOSS
 from genome_lm.network import Network, average_strands
 from genome_lm.optimizer import OptimizerSettings
 
 LEAST_RATE = 0.01
-
-TRAIN_LOSS = "train_loss"
-"""In checkpoints: the sums behind the training perplexity, of the epoch so far."""
 
 
 class MultitaskModule(L.LightningModule):

@@ -99,7 +99,7 @@ def test_prepare_leaves_the_earlier_file(disk, small_file, capsys, room):
     disk.fill(room)
     arguments = (
         f"fasta={SLICE / 'chr20_47Mb_49Mb.fa.gz'}", f"manifest={SLICE / 'tracks.tsv'}", f"output={output}",
-        "genome_build=hg19", "overwrite=true", "splits.valid=[chr20:0-300000]", 
+        "genome_build=hg19", "overwrite=true", "splits.valid=[chr20:0-300000]",
         "splits.test=[chr20:300000-600000]",
     )  # fmt: skip
     assert run_command("prepare", *arguments) == 2

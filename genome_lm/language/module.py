@@ -11,10 +11,8 @@ from torch import Tensor, nn
 from genome_lm.language.datamodule import StretchBatch
 from genome_lm.language.network import N_LETTERS, LanguageNetwork, Prediction
 from genome_lm.metrics.next_base import NextBaseCrossEntropy
+from genome_lm.metrics.streaming import TRAIN_LOSS
 from genome_lm.optimizer import OptimizerSettings
-
-TRAIN_LOSS = "train_loss"
-"""In checkpoints: the sums behind the training perplexity, of the epoch so far."""
 
 
 class LanguageModule(L.LightningModule):
