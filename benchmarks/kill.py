@@ -75,10 +75,10 @@ def kill_training(folder: Path, kills: int, draw: random.Random, language: bool,
     if not dataset.exists():
         how = PrepareSettings("hg19", test=("chr20:0-500,000",), valid=("chr20:500,000-900,000",))
         prepare(SLICE / "chr20_47Mb_49Mb.fa.gz", SLICE / "tracks.tsv", dataset, how)
-    kind = ("task=language_model", "task.markov_order=4", "data.context_bp=200") if language else ()
+    kind = ("task=language_model", "task.markov_order=4") if language else ()
     arguments = (
-        "train", "resume=auto", f"data.path={dataset}", "data.batch_size=16", "trainer.max_epochs=8",
-        "trainer.accelerator=cpu", "trainer.threads=1", "trainer.log_every_n_steps=5",
+        "train", "resume=auto", f"data.path={dataset}", "data.batch_size=16", "trainer.max_epochs=6",
+        "data.context_bp=200", "trainer.accelerator=cpu", "trainer.threads=1", "trainer.log_every_n_steps=5",
         "callbacks.save_every_steps=8", "trainer.progress_bar=false", *kind, *more,
     )  # fmt: skip
     plain, killed = folder / "undisturbed", folder / "killed"
