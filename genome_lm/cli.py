@@ -296,14 +296,12 @@ def _termination_in_order() -> Iterator[None]:
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         for each in before:  # a second one must not cut the cleaning up short
             signal.signal(each, signal.SIG_IGN)
+        print("terminated", file=sys.stderr)
         raise Terminated
 
     before = {each: signal.signal(each, leave) for each in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield
-    except Terminated:
-        print("terminated", file=sys.stderr)
-        raise
     finally:
         for each, handler in before.items():
             signal.signal(each, signal.SIG_DFL if handler is None else handler)

@@ -12,13 +12,11 @@ from genome_lm.collectives import mean_over_ranks
 from genome_lm.dataset.batch import Batch
 from genome_lm.dataset.feature_rows import FeatureRows
 from genome_lm.metrics import MeanCrossEntropy, TaskHistograms, prior_logits
+from genome_lm.metrics.streaming import TRAIN_LOSS
 from genome_lm.network import Network, average_strands
 from genome_lm.optimizer import OptimizerSettings, clip_gradients
 
 LEAST_RATE = 0.01
-
-TRAIN_LOSS = "train_loss"
-"""In checkpoints: the sums behind the training perplexity, of the epoch so far."""
 
 
 class MultitaskModule(L.LightningModule):

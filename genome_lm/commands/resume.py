@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,7 @@ def sole_owner(run_dir: Path) -> Iterator[None]:
     Raises:
         UserError: another process trains in the folder.
     """
+    new = not run_dir.exists()
     run_dir.mkdir(parents=True, exist_ok=True)
     handle = os.open(run_dir, os.O_RDONLY)
     try:
@@ -176,6 +177,9 @@ def sole_owner(run_dir: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+        if new:
+            with suppress(OSError):  # it holds something
+                run_dir.rmdir()
 
 
 def _locked(handle: int) -> bool:

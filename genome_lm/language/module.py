@@ -12,10 +12,8 @@ from genome_lm.collectives import mean_over_ranks
 from genome_lm.language.datamodule import StretchBatch
 from genome_lm.language.network import N_LETTERS, LanguageNetwork, Prediction
 from genome_lm.metrics.next_base import NextBaseCrossEntropy
+from genome_lm.metrics.streaming import TRAIN_LOSS
 from genome_lm.optimizer import OptimizerSettings, clip_gradients
-
-TRAIN_LOSS = "train_loss"
-"""In checkpoints: the sums behind the training perplexity, of the epoch so far."""
 
 
 class LanguageModule(L.LightningModule):

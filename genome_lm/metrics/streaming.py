@@ -7,6 +7,9 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torchmetrics import Metric
 
+TRAIN_LOSS = "train_loss"
+"""In checkpoints: the sums behind the training perplexity, of the epoch so far."""
+
 
 class StreamingMean(Metric):
     """Mean of what subclasses add.
