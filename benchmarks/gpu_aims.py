@@ -41,7 +41,7 @@ def scaled_up(batch: int, small: int = REPORT_BATCH) -> OptimizerSettings:
 def trained(
     dataset: Dataset, setting: Setting, optimizer: OptimizerSettings, epochs: int, seed: int
 ) -> dict[str, float]:
-    """The report's network after `epochs`: its validation perplexity, the prior's, and the seconds of the fit."""
+    """The report's network after `epochs`: validation perplexity, the prior's, and the fit's seconds."""
     torch.manual_seed(seed)
     model = MODELS["report"]
     module = module_from(
@@ -77,7 +77,7 @@ def report_aim(setting: Setting, until: float, add: Add, n_tasks: int) -> None:
     share = max(2.0, 0.04 * (until - time.perf_counter()))
     for name, each in (("large", setting), ("small", small)):
         timer = own(model, probe, replace(each, seconds=share), None)
-        measured[name] = timer.windows / timer.wall
+        measured[name] = timer.windows_per_second
     full = REPORT_WINDOWS * REPORT_EPOCHS
     estimate = {name: full / speed for name, speed in measured.items()}
     add(
@@ -132,19 +132,19 @@ def _figures(found: dict[str, float]) -> str:
 
 
 def epoch_aim(setting: Setting, until: float, add: Add, n_tasks: int) -> None:
-    """2.2 M windows of 1,000 bp through `mingru`, measured if there is time, else estimated from its speed."""
+    """2.2 M windows of 1,000 bp through `mingru`, measured or else estimated from its speed."""
     model = MODELS["mingru"]
     device = torch.device(setting.device)
     probe = simulated(max(4_096, 2 * setting.batch) if setting.device == "cuda" else 2 * setting.batch, 64,
                       model.context_bp, n_tasks)  # fmt: skip
     rows = rows_of(model, probe, network_for(model, n_tasks), device)
     timer = own(model, probe, replace(setting, seconds=max(2.0, 0.2 * (until - time.perf_counter()))), rows)
-    speed = timer.windows / timer.wall
+    speed = timer.windows_per_second
     estimate = DEEPSEA_WINDOWS / speed
     add(
         "epoch_estimate",
         {"windows_per_second": speed, "estimated_seconds": estimate, "batch": setting.batch},
-        f"an epoch of {DEEPSEA_WINDOWS:,} windows, estimated from the speed on this device: {estimate:,.0f} s "
+        f"{DEEPSEA_WINDOWS:,} windows, estimated from the speed on this device: {estimate:,.0f} s "
         f"in batches of {setting.batch:,} ({speed:,.0f} windows/s)",
     )
     if estimate > 0.5 * (until - time.perf_counter()):
