@@ -9,8 +9,8 @@ Runs on a GPU where there is one, else on the CPU. Needs torch, Lightning and h5
 wandb. The data are simulated in memory, with DeepSEA's 919 tasks. Both loops train the same network with the
 same precision and clipping on the same windows in the same process; window features, where a network has
 them, are computed before and kept. Utilisation is the driver's (with pynvml), else the operations a second
-over the peak that is named; on a CPU the processor's share. Ends within `--seconds`, and leaves out what no
-longer fits; prints as it goes, and writes the figures to `--output` after each.
+over the peak that is named; on a CPU the processor's share. Ends within `--seconds` (after the imports), and
+leaves out what no longer fits; prints as it goes, and writes the figures to `--output` after each.
 """
 
 import argparse
@@ -68,6 +68,7 @@ def arguments_of() -> argparse.Namespace:
     )
     parser.add_argument("--workers", type=int, default=8 if gpu else 0, help="of the plain loop's DataLoader")
     parser.add_argument("--threads", type=int, help="of torch on a CPU")
+    parser.add_argument("--cpu-clock", action="store_true", help="processor seconds, on a busy machine")
     parser.add_argument("--seconds", type=float, default=600.0, help="for everything")
     parser.add_argument("--peak-tflops", type=float, help="default: an H200's, 495 (TF32) or 989 (bf16)")
     parser.add_argument("--aim", choices=("report", "epoch"))
@@ -86,6 +87,7 @@ def main() -> None:
     if gpu:
         torch.set_float32_matmul_precision("high")  # as trainer.matmul_precision's default
     where = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
+    where += ", processor time" if arguments.cpu_clock and not gpu else ""
     print(f"{where}, torch {torch.__version__}, {arguments.precision}, {N_TASKS} tasks\n", flush=True)
     report = Report(
         arguments.output,
@@ -103,6 +105,7 @@ def main() -> None:
         batch=arguments.batches[0],
         workers=arguments.workers,
         compile=arguments.compile,
+        cpu_clock=arguments.cpu_clock and not gpu,
     )
     until = began + arguments.seconds
     if arguments.aim == "report":
@@ -147,7 +150,7 @@ def sizes(arguments: argparse.Namespace, setting: Setting, until: float, report:
         try:
             for loop, run in (("own", own), ("plain", plain)):
                 timer = run(model, dataset, this, rows)
-                speed = timer.windows / timer.wall
+                speed = timer.windows_per_second
                 found[loop] = {"windows_per_second": speed, "seconds": timer.wall, "cpu_seconds": timer.cpu}
                 found[loop] |= busy(timer, speed * flops, arguments)
         except torch.OutOfMemoryError as error:

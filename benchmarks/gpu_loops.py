@@ -53,6 +53,7 @@ class Setting:
         compile: whether the network is compiled in the program's own loop.
         warm_up: steps before the clock starts.
         seconds: that are timed, at least two steps.
+        cpu_clock: speeds by processor seconds, for a machine with other work on it.
     """
 
     device: str
@@ -62,6 +63,7 @@ class Setting:
     compile: bool = False
     warm_up: int = 2
     seconds: float = 5.0
+    cpu_clock: bool = False
 
 
 @dataclass
@@ -96,6 +98,11 @@ class Timer(L.Callback):
             self.cpu = _cpu_seconds() - self._started[1]
             self._over.set()
             trainer.should_stop = True
+
+    @property
+    def windows_per_second(self) -> float:
+        """By the clock that the setting names."""
+        return self.windows / (self.cpu if self.setting.cpu_clock else self.wall)
 
     def _wait(self) -> None:
         if self.setting.device == "cuda":

@@ -41,6 +41,7 @@ HERE = Path(__file__).parent
 RELEASE = "gReLU==1.1.0"
 TORCH = "torch==2.13.0"
 WINDOW_BP = 1000
+HEAD = {"pooling": ["mean"], "norm": "none", "kind": "one_logit", "dropout": 0.0, "input_dropout": 0.0}
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def check_same(data: Dataset, settings: Settings, folder: Path) -> int:
         Description(
             version=VERSION, genome_lm_version="", model_name="", context_bp=WINDOW_BP, average_strands=False,
             tokenizer={"_target_": "genome_lm.tokenizers.OneHotTokenizer"}, encoder=encoder_of(settings),
-            head={"pooling": ["mean"], "norm": "none", "kind": "one_logit", "dropout": 0.0, "input_dropout": 0.0},
+            head=HEAD,
             tasks=dict.fromkeys(("id", "cell", "target", "treatment", "group"), ids),
             positive_rate=[0.05] * len(ids), task_set="", dataset={}, config={},
         ),
@@ -155,7 +156,8 @@ def overrides_of(settings: Settings, folder: Path, threads: int) -> list[str]:
         "allowed_packages=[genome_lm,peers_network]", "run_name=peers", f"+model.encoder={{{encoder}}}",
         "head.pooling=[mean]", "head.norm=none", "head.dropout=0", "head.input_dropout=0",
         "data.context_bp=1000", "data.max_shift_bp=0", "data.reverse_complement=false",
-        "data.min_positive_rate=0", f"data.batch_size={settings.batch}", f"data.eval_batch_size={settings.batch}",
+        "data.min_positive_rate=0", f"data.batch_size={settings.batch}",
+        f"data.eval_batch_size={settings.batch}",
         "average_strands=false", "callbacks.ema_decay=0", "callbacks.early_stopping=false",
         f"trainer.max_epochs={settings.epochs}", f"trainer.threads={threads}", "trainer.accelerator=cpu",
         "trainer.gradient_clip_norm=0",

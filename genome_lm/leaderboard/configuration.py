@@ -15,9 +15,12 @@ CONFIG_FILE = "config.yaml"
 # What may differ between runs of one configuration: the seed, names and places, and how it is computed.
 INCIDENTAL = {
     "": {"seed", "run_name", "runs_dir", "logger", "allowed_packages"},
-    "data": {"path", "num_workers", "eval_batch_size"},  # the dataset is compared by its checksum
-    "trainer": {"accelerator", "threads", "keep_freed_memory", "log_every_n_steps", "progress_bar"},
-}
+    "data": {"path", "num_workers", "resident", "eval_batch_size"},  # the dataset is compared by its checksum
+    "trainer": {
+        "accelerator", "threads", "keep_freed_memory", "matmul_precision", "compile", "log_every_n_steps",
+        "progress_bar",
+    },
+}  # fmt: skip
 # What configurations of older versions lack, and what such a run did.
 SINCE_THEN = {
     "stem": {"_target_": "genome_lm.stems.NoStem"},
