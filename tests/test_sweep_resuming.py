@@ -11,12 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from small_run import TINY, files, run_command, run_folders
 
 from genome_lm.errors import UserError
 from genome_lm.sweeping.cores import THREADS, cores, jobs_at_once, shared_cores
 from genome_lm.sweeping.jobs import JobState, job_lock, job_state, run_once, sweep_lock
+from genome_lm.sweeping.sweeper import Job
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-c", "from genome_lm.cli import main; main()"]
@@ -165,6 +167,15 @@ def test_a_launcher_that_gives_up_is_one_line_and_leaves_the_table(arguments, fo
     assert states(folder) == {"0_tiny": ""}
     assert run_command("train", *arguments, "seed=0,1", "run_name=tiny") == 0
     assert states(folder) == {"0_tiny": "", "1_tiny": ""}
+
+
+@pytest.mark.parametrize(
+    "name", ["0_gru", "a b", "it's", "x=1,y={2}", "back\\slash", "trail\\", "a/b", "é", "[1"]
+)
+def test_a_folder_of_any_name_is_handed_on_as_it_is(name):
+    _, subdir, number = Job(7, ("seed=1",), name, JobState.new).told()
+    parsed = OverridesParser.create().parse_overrides([subdir, number])
+    assert [each.value() for each in parsed] == [name, "7"]
 
 
 SETTINGS = {

@@ -10,6 +10,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
@@ -48,10 +49,10 @@ class Job:
 
     def told(self) -> list[str]:
         """Overrides that make a launcher run it under its own name and number."""
-        name = self.name.replace("\\", "\\\\").replace("'", "\\'")
+        name = QuotedString(text=self.name, quote=Quote.single).with_quotes()
         return [
             *self.overrides,
-            f"hydra.sweep.subdir='{name}'",
+            f"hydra.sweep.subdir={name}",
             f"+hydra.job.env_set.{JOB_NUMBER}='{self.number}'",
         ]
 
