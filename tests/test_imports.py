@@ -17,11 +17,14 @@ ARROWS: dict[str, set[str]] = {
     "": set(),
     "allocator": set(),
     "atomic": {"errors"},
+    "archive": {"pickled", "plain"},
     "choices": set(),
     "config_files": set(),
     "dna": set(),
     "errors": set(),
     "naming": set(),
+    "pickled": {"plain"},
+    "plain": set(),
     "runs": {"errors"},
     "tables": set(),
     "threads": set(),
@@ -48,27 +51,32 @@ ARROWS: dict[str, set[str]] = {
         "choices", "dataset.datamodule", "dataset.feature_rows", "metrics", "network", "optimizer",
     },
     "optimizer": {"choices", "errors"},
-    "checkpoint": {"choices", "errors"},
+    "exported": {"atomic", "errors", "plain"},
+    "checkpoint_file": {"archive", "errors", "exported", "pickled"},
+    "checkpoint": {"checkpoint_file", "choices", "errors", "plain"},
+    "restore": {"checkpoint", "errors"},
     "callbacks": {"errors"},
     "pretrained": {"checkpoint", "errors", "language", "network"},
     "evaluation": {
         "evaluation", "choices", "dataset", "metrics", "network", "atomic", "errors", "tables", "threads",
     },
     "prediction": {
-        "choices", "dataset", "dna", "errors", "evaluation", "network", "prediction", "tables",
+        "choices", "dataset", "dna", "errors", "evaluation", "network", "plain", "prediction", "tables",
     },
     "config": {"choices"},
     "config_errors": {"config_files", "errors"},
     "loggers": {"config", "errors", "tracking"},
     "provenance": {"", "config_files"},
-    "tracking": {"atomic", "errors", "tables", "tracking"},
+    "tracking": {"atomic", "errors", "plain", "tables", "tracking"},
     "build": {
         "checkpoint", "choices", "config", "dataset", "dataset.datamodule", "encoders", "errors", "heads",
-        "module", "network", "optimizer", "parts", "stems", "tokenizers", "window_features",
+        "module", "network", "optimizer", "parts", "restore", "stems", "tokenizers", "window_features",
     },
-    "build_language": {"build", "config", "errors", "language"},
-    "report": {"atomic", "errors", "report"},
-    "leaderboard": {"atomic", "errors", "leaderboard", "provenance", "report", "runs", "tables"},
+    "build_language": {"build", "config", "errors", "language", "restore"},
+    "report": {"atomic", "errors", "plain", "report"},
+    "leaderboard": {
+        "atomic", "errors", "leaderboard", "plain", "provenance", "report", "runs", "tables",
+    },
     "sweep": {"atomic", "leaderboard", "tables"},
     "tuning": {
         "atomic", "choices", "config", "config_errors", "errors", "leaderboard", "tables", "tuning",
@@ -77,15 +85,16 @@ ARROWS: dict[str, set[str]] = {
     "tuning.config": {"choices"},
     "commands": {
         "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks", "checkpoint",
-        "choices", "commands", "config", "dataset", "dataset.datamodule", "dataset.feature_rows",
+        "checkpoint_file", "choices", "commands", "commands.arguments", "config", "dataset", "dataset.datamodule", "dataset.feature_rows",
         "errors", "evaluation", "language", "loggers", "module",
-        "naming", "network", "prediction", "pretrained", "provenance", "report", "runs", "tables", "tracking",
+        "exported", "naming", "network", "plain", "prediction", "pretrained", "provenance", "report", "runs", "tables", "tracking",
     },
     "commands.tune": {
         "atomic", "build", "callbacks", "commands", "config", "errors", "leaderboard", "provenance", "tuning",
         "tuning.config",
     },
-    "commands.compare": {"errors", "leaderboard"},  # no torch: it compares fifty runs in a second
+    "commands.arguments": {"errors"},
+    "commands.compare": {"commands.arguments", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
         "", "commands", "commands.compare", "commands.tune", "config", "config_errors", "config_files",
         "errors", "leaderboard", "provenance", "sweep", "tuning.config",
@@ -108,10 +117,12 @@ OUTSIDE: dict[str, set[str]] = {
     "torchmetrics": {"metrics"},
     "torch": {
         "baseline", "build", "callbacks", "checkpoint", "commands", "dataset.datamodule",
-        "dataset.feature_rows", "encoders", "evaluation", "heads", "language",
+        "checkpoint_file", "dataset.feature_rows", "encoders", "evaluation", "exported", "heads", "language",
         "metrics", "module", "network", "optimizer", "parts",
-        "prediction", "spaced_words", "stems", "threads", "tokenizers", "tracking", "window_features",
+        "prediction", "restore", "spaced_words", "stems", "threads", "tokenizers", "tracking",
+        "window_features",
     },
+    "safetensors": {"exported"},
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
     "altair": {"report"},
     "vl_convert": {"report"},
@@ -122,7 +133,7 @@ OUTSIDE: dict[str, set[str]] = {
 # Imported when the command line answers --help; nothing here may load a heavy package.
 LIGHT = (
     "cli", "config", "config_errors", "config_files", "choices", "errors", "sweep", "atomic", "tables",
-    "leaderboard.fields", "leaderboard.training", "tuning", "tuning.config",
+    "leaderboard.fields", "leaderboard.training", "plain", "tuning", "tuning.config",
 )  # fmt: skip
 HEAVY = {"torch", "lightning", "numpy", "h5py", "wandb", "torchmetrics", "altair", "vl_convert", "jinja2"}
 
