@@ -47,6 +47,7 @@ def datamodule_from(dataset: Dataset, tasks: Any, config: "DataConfig", seed: in
         reverse_complement=config.reverse_complement,
         num_workers=config.num_workers,
         seed=seed,
+        resident=config.resident,
     )
 
 

@@ -16,6 +16,13 @@ class TaskKind(StrEnum):
     """The next base of the sequence."""
 
 
+class LeakPolicy(StrEnum):
+    """What to do with weights to start from that were trained on what is held out now."""
+
+    refuse = "refuse"
+    warn = "warn"
+
+
 class HeadKind(StrEnum):
     """Outputs per task of the head."""
 
@@ -96,6 +103,29 @@ class PrunerKind(StrEnum):
     none = "none"
 
 
+class Launcher(StrEnum):
+    """Who starts the processes of a training on several devices, one a device."""
+
+    local = "local"
+    """The command itself, on this machine."""
+
+    torchrun = "torchrun"
+    """`torchrun` or `python -m torch.distributed.run`, on any number of nodes."""
+
+    slurm = "slurm"
+    """`srun`, on any number of nodes."""
+
+
+class Backend(StrEnum):
+    """Library that sums over the processes."""
+
+    auto = "auto"
+    """nccl on GPUs, gloo on CPUs."""
+
+    gloo = "gloo"
+    nccl = "nccl"
+
+
 class Protocol(StrEnum):
     """Where the thresholds come from, for every predictor alike."""
 
@@ -133,6 +163,19 @@ class NPolicy(StrEnum):
     keep = "keep"
 
 
+class Storage(StrEnum):
+    """How the large columns of a dataset file are stored: bases, labels and windows."""
+
+    auto = "auto"
+    """`mapped` from 256 MB on, else `compressed`."""
+
+    compressed = "compressed"
+    """By gzip, a third of the size or less; read into the memory of each process."""
+
+    mapped = "mapped"
+    """As they are; left in the file, in memory that all processes share."""
+
+
 class EndPolicy(StrEnum):
     """What to do with a window that reaches past an end of its chromosome."""
 
@@ -152,3 +195,30 @@ class TableLayout(StrEnum):
 
     long = "long"  # one a window and task
     wide = "wide"  # one a window, with a column of probabilities a task
+
+
+class Resident(StrEnum):
+    """Whether the dataset lies on the training device."""
+
+    auto = "auto"  # on a GPU, if it leaves half of the free memory
+    always = "always"
+    never = "never"
+
+
+class SourceKind(StrEnum):
+    """What `prepare` reads: a genome and peak files, or DeepSEA's own files."""
+
+    peaks = "peaks"
+    deepsea = "deepsea"
+
+
+class PairPolicy(StrEnum):
+    """What to make of samples whose second half should mirror the first.
+
+    `fold`: verify every pair and store the forward samples; `forward`: the same, but pairs that are no mirror
+    images are counted and their forward samples kept; `all`: store every sample, without looking for pairs.
+    """
+
+    fold = "fold"
+    forward = "forward"
+    all = "all"

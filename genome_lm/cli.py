@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from types import FrameType
@@ -21,23 +21,35 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from genome_lm import __version__
-from genome_lm.config import EvaluateConfig, PredictConfig, PrepareConfig, TrainConfig
+from genome_lm.choices import Launcher
+from genome_lm.config import EvaluateConfig, PredictConfig, PrepareConfig, Resume, TrainConfig
 from genome_lm.config_errors import explain, refuse_added_keys
 from genome_lm.config_files import config_dir
-from genome_lm.errors import UserError
+from genome_lm.errors import Terminated, UserError
 from genome_lm.leaderboard.training import ERROR_FILE
+from genome_lm.ranks.started import HOW_TO_START, started_by, started_rank
 from genome_lm.sweep import SweepTable
+from genome_lm.sweeping.jobs import run_once
+from genome_lm.sweeping.sweeper import JOB_NUMBER, plain_settings
 from genome_lm.tuning.config import TuneConfig
 
 logger = logging.getLogger(__name__)
 
+SWEEP_OF_RANKS = (
+    "a sweep (-m) starts the processes of its jobs itself; use trainer=ddp with it, or give torchrun and srun one "
+    "configuration"
+)
+
 USER_ERROR = 2
 INTERRUPTED = 130
-TERMINATED = 143
+
+OMP_WAIT_POLICY = "passive"
+"""OpenMP threads that wait by spinning stall when another process is busy: training was seen to drop from
+2,200 to 220 windows a second. Sleeping costs up to a quarter of the speed on an idle machine."""
 
 DESCRIPTION = """\
 How much of many chromatin experiments does the DNA sequence alone explain?
@@ -47,7 +59,8 @@ commands
   tune       search hyper-parameters, by validation alone
   evaluate   score a checkpoint per task against the k-mer logistic regression
   compare    rank runs by validation, with the test figures of the best one
-  prepare    make a dataset file from a FASTA and peak files
+  prepare    make a dataset file from a FASTA and peak files, or from DeepSEA's own files
+  download   fetch DeepSEA's training data
   predict    write a checkpoint's probabilities and calls for sequences of your own
   export     write a checkpoint's model as safetensors, to be shared
 
@@ -55,16 +68,10 @@ commands
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The `genome-lm` command: dispatches to the commands in `_JOBS`, to `tune`, `compare` and `export`."""
+    """The `genome-lm` command: dispatches to the commands in `_JOBS` and `_OTHERS`."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if arguments and arguments[0] == "compare":
-        _compare(arguments[1:])
-        return
-    if arguments and arguments[0] == "export":
-        _export(arguments[1:])
-        return
-    if arguments and arguments[0] == "tune":
-        _tune(arguments[1:])
+    if arguments and arguments[0] in _OTHERS:
+        _OTHERS[arguments[0]](arguments[1:])
         return
     if arguments and arguments[0] in _JOBS:
         _run(arguments[0], arguments[1:])
@@ -73,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="genome-lm", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"genome-lm {__version__}")
-    parser.add_argument("command", choices=[*_JOBS, "tune", "compare", "export"], help=argparse.SUPPRESS)
+    parser.add_argument("command", choices=[*_JOBS, *_OTHERS], help=argparse.SUPPRESS)
     parser.parse_args(arguments or ["--help"])
 
 
@@ -88,17 +95,23 @@ def evaluate() -> None:
 
 
 def _train(config: DictConfig, run_dir: Path) -> float:
-    if HydraConfig.get().mode == RunMode.MULTIRUN and config.trainer.devices > 1:
-        raise UserError(  # Lightning would start the whole sweep again in each further rank
-            f"trainer.devices is {config.trainer.devices}; a sweep (-m) trains each job on 1 device: "
-            "start one run a configuration instead"
-        )
-    if HydraConfig.get().mode == RunMode.MULTIRUN and config.logger.group is None:
+    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweep and config.trainer.launcher != Launcher.local:
+        raise UserError(SWEEP_OF_RANKS)
+    if sweep and config.logger.group is None:
         config.logger.group = Path(HydraConfig.get().sweep.dir).name
-    from genome_lm.commands.train import train as job
+    # Progress bars of jobs that run side by side would write over each other.
+    alone = not sweep or HydraConfig.get().runtime.choices["hydra/launcher"] == "basic"
+    settings: TrainConfig = OmegaConf.to_object(config)  # type: ignore[assignment]
+    if sweep:  # a job that was cut off goes on from its last checkpoint
+        settings.resume = Resume.auto
 
-    command = _repeating("train")
-    return job(OmegaConf.to_object(config), run_dir, sys.stderr.isatty(), command).valid_perplexity  # type: ignore[arg-type]
+    def run() -> float:
+        from genome_lm.commands.several import train_on_devices as job
+
+        return job(settings, run_dir, alone and sys.stderr.isatty(), _repeating("train"))
+
+    return run_once(run_dir, plain_settings(config), run, resumes=True) if sweep else run()
 
 
 def _evaluate(config: DictConfig, run_dir: Path) -> float:
@@ -110,7 +123,8 @@ def _evaluate(config: DictConfig, run_dir: Path) -> float:
 def _prepare(config: DictConfig, run_dir: Path) -> None:
     from genome_lm.commands.prepare import prepare as job
 
-    job(OmegaConf.to_object(config), sys.stderr.isatty())  # type: ignore[arg-type]
+    given = {_key_of(each) for each in HydraConfig.get().overrides.task} - {None}
+    job(OmegaConf.to_object(config), sys.stderr.isatty(), given)  # type: ignore[arg-type]
 
 
 def _predict(config: DictConfig, run_dir: Path) -> None:
@@ -125,6 +139,14 @@ def _compare(arguments: Sequence[str]) -> None:
 
     with _mistakes_in_one_line(), _termination_in_order():
         job(arguments, lambda overrides: _run("evaluate", overrides))
+
+
+def _download(arguments: Sequence[str]) -> None:
+    """Fetch published data: no configuration, so no Hydra."""
+    from genome_lm.commands.download import download as job
+
+    with _mistakes_in_one_line(), _termination_in_order():
+        job(arguments)
 
 
 def _export(arguments: Sequence[str]) -> None:
@@ -168,21 +190,28 @@ _JOBS: dict[str, Job] = {
     "predict": _predict,
 }
 
+_OTHERS: dict[str, Callable[[Sequence[str]], None]] = {
+    "tune": _tune,
+    "compare": _compare,
+    "download": _download,
+    "export": _export,
+}
+
 
 def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None:
     """Compose the configuration of `command`, run it, and turn bad input into one line and exit code 2."""
     job = job or _JOBS[command]
     if command != "train" and {"-m", "--multirun"} & set(arguments):
         _leave(f"{command} runs one job at a time; -m sweeps are for train")
+    arguments = [*arguments, *_as_rank(command, arguments)]
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="tune_schema", node=TuneConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="prepare_schema", node=PrepareConfig)
     store.store(name="predict_schema", node=PredictConfig)
-    # OpenMP threads that wait by spinning stall when another process is busy: training was seen to drop from
-    # 2,200 to 220 windows a second. Sleeping costs up to a quarter of the speed on an idle machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
+    os.environ.setdefault("OMP_WAIT_POLICY", OMP_WAIT_POLICY)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and leaving by itself
     command_line = sys.argv
     sys.argv = [sys.argv[0], *arguments]
@@ -190,13 +219,11 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
     failures: list[UserError] = []
 
     def task(config: DictConfig) -> float | None:
-        sys.argv = command_line  # Lightning starts further ranks by it
+        sys.argv = command_line
         return _job(command, job, config, failures)
 
     SweepTable.failed = 0
-    # Lightning has a handler of its own while it trains.
-    ending = nullcontext() if command in ("train", "tune") else _termination_in_order()
-    with _mistakes_in_one_line(), ending:
+    with _mistakes_in_one_line(), _termination_in_order():  # while it trains, Termination takes the signals
         try:
             hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)(task)()
         except (HydraException, OmegaConfBaseException) as error:
@@ -205,6 +232,23 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
         _leave(str(failures[0]))
     if SweepTable.failed:
         _leave(f"{SweepTable.failed} of the sweep's jobs failed; each folder says why in {ERROR_FILE}")
+
+
+def _as_rank(command: str, arguments: Sequence[str]) -> list[str]:
+    """Overrides for a process that torchrun or srun has started: of a run's files, Hydra's too are rank 0's."""
+    starter = started_by(os.environ)
+    if starter is None:
+        return []
+    if command != "train":
+        _leave(
+            f"{command} was started several times over by {starter.value}; start it once, "
+            f"or train so: {HOW_TO_START[starter]}"
+        )
+    if {"-m", "--multirun"} & set(arguments):
+        _leave(SWEEP_OF_RANKS)
+    with _mistakes_in_one_line():
+        further = started_rank(starter, os.environ).number > 0
+    return ["hydra.run.dir=.", "hydra.output_subdir=null"] if further else []
 
 
 @contextmanager
@@ -223,21 +267,25 @@ def _mistakes_in_one_line() -> Iterator[None]:
 
 @contextmanager
 def _termination_in_order() -> Iterator[None]:
-    """Turn SIGTERM, such as a batch system sends at the end of the time, into an exit that cleans up."""
+    """Turn SIGTERM or SIGUSR1, as batch systems send before the end, into an exit that cleans up."""
     if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
         yield
         return
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut the cleaning up short
-        print("terminated", file=sys.stderr)
-        sys.exit(TERMINATED)
+        for each in before:  # a second one must not cut the cleaning up short
+            signal.signal(each, signal.SIG_IGN)
+        raise Terminated
 
-    before = signal.signal(signal.SIGTERM, leave)
+    before = {each: signal.signal(each, leave) for each in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield
+    except Terminated:
+        print("terminated", file=sys.stderr)
+        raise
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+        for each, handler in before.items():
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
 
 def _leave(message: str) -> None:
@@ -247,6 +295,7 @@ def _leave(message: str) -> None:
 
 def _job(command: str, job: Job, config: DictConfig, failures: list[UserError]) -> float | None:
     """Run one job; in a sweep a failure is noted in the job's folder and the sweep goes on."""
+    _settle_job()
     hydra_config = HydraConfig.get()
     run_dir = Path(hydra_config.runtime.output_dir)
     missing = sorted(OmegaConf.missing_keys(config))
@@ -273,6 +322,23 @@ def _job(command: str, job: Job, config: DictConfig, failures: list[UserError]) 
     return float("nan")
 
 
+def _run_folder(run_dir: str | None, resume: str | None, runs_dir: str, run_name: str, stamp: str) -> str:
+    """The resolver behind `hydra.run.dir`: a run that is to go on needs a folder that is found again."""
+    if run_dir is not None:
+        return str(run_dir)
+    return f"{runs_dir}/{run_name}" if resume is not None else f"{runs_dir}/{stamp}_{run_name}"
+
+
+def _settle_job() -> None:
+    """Make a job that another process started what it would be in this one."""
+    os.environ.setdefault("OMP_WAIT_POLICY", OMP_WAIT_POLICY)
+    number = os.environ.get(JOB_NUMBER)
+    if number is not None:  # launchers count the jobs of one call, and not those of the sweep
+        job = HydraConfig.get().job
+        with read_write(job):  # type: ignore[arg-type]
+            job.num = int(number)
+
+
 def _repeating(command: str) -> str:
     """The shell command that runs the present job again, on its own if it belongs to a sweep."""
     from genome_lm.provenance import command_line
@@ -289,7 +355,7 @@ def _config_dirs() -> list[str]:
 
 def _remove_if_unused(run_dir: Path) -> None:
     """Remove a run folder in which only Hydra has written, so that a refused run leaves nothing behind."""
-    if [path.name for path in run_dir.iterdir()] == [".hydra"]:
+    if run_dir != Path.cwd() and [path.name for path in run_dir.iterdir()] == [".hydra"]:
         shutil.rmtree(run_dir)
 
 

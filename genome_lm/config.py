@@ -10,16 +10,23 @@ from typing import Any
 from omegaconf import MISSING
 
 from genome_lm.choices import (
+    Backend,
     EndPolicy,
     HeadKind,
+    Launcher,
+    LeakPolicy,
     LongPolicy,
     NormKind,
     NPolicy,
     OptimizerKind,
+    PairPolicy,
     PenaltyChoice,
     PoolingKind,
     Protocol,
+    Resident,
     ScheduleKind,
+    SourceKind,
+    Storage,
     StrandEncoding,
     TableLayout,
     TaskKind,
@@ -41,6 +48,12 @@ class Precision(StrEnum):
     float32 = "32-true"
     bf16 = "bf16-mixed"
     fp16 = "16-mixed"
+
+
+class Resume(StrEnum):
+    """`auto`: go on with what is in the run folder, or begin there; null: begin."""
+
+    auto = "auto"
 
 
 class LoggerName(StrEnum):
@@ -73,6 +86,7 @@ class DataConfig:
     batch_size: int = MISSING
     eval_batch_size: int = MISSING
     num_workers: int = MISSING
+    resident: Resident = MISSING
     feature_cache_mib: int = MISSING  # memory that kept window features may take, MiB
 
 
@@ -83,6 +97,7 @@ class ModelConfig:
     name: str = MISSING
     encoder: dict[str, Any] = MISSING
     init_from: str | None = None  # a checkpoint whose tokenizer, stem and encoder to start from
+    init_leak: LeakPolicy = LeakPolicy.refuse  # of a start that was trained on what is held out now
 
 
 @dataclass
@@ -116,7 +131,11 @@ class TrainerConfig:
     max_epochs: int = MISSING
     max_time: str | None = None  # DD:HH:MM:SS
     accelerator: Accelerator = MISSING
-    devices: int = MISSING
+    devices: int | None = MISSING  # a node; null: all GPUs of this machine, or as many as were started
+    launcher: Launcher = MISSING
+    num_nodes: int | None = 1  # null: as many as torchrun or srun have started
+    backend: Backend = MISSING
+    timeout_seconds: int = MISSING
     precision: Precision = MISSING
     gradient_clip_norm: float = MISSING
     threads: int | None = None
@@ -148,6 +167,8 @@ class CallbacksConfig:
     patience: int = MISSING
     min_delta: float = MISSING
     save_last: bool = MISSING
+    save_every_minutes: float | None = None  # last.ckpt within an epoch; null: not by time
+    save_every_steps: int | None = None  # the same by optimiser steps
 
 
 @dataclass
@@ -188,7 +209,9 @@ class TrainConfig:
     seed: int = MISSING
     strand_encoding: StrandEncoding = MISSING
     average_strands: bool = MISSING
-    ckpt_path: str | None = None
+    ckpt_path: str | None = None  # a checkpoint, a run folder, or last: of the newest run below runs_dir
+    resume: Resume | None = None
+    run_dir: str | None = None
     run_name: str = MISSING
     runs_dir: str = MISSING
     allowed_packages: list[str] = MISSING
@@ -211,6 +234,7 @@ class ScoringConfig:
     batch_size: int = MISSING
     accelerator: Accelerator = MISSING
     threads: int | None = None
+    devices: int = MISSING
     average_strands: bool | None = None  # null: as in training
     track: bool = MISSING  # add the result to the W&B or TensorBoard run of the training
     ensemble: bool = MISSING  # of several checkpoints
@@ -267,11 +291,35 @@ class SplitsConfig:
 
 
 @dataclass
+class SubsetConfig:
+    """Windows of each split to draw by seed; null takes all."""
+
+    train: int | None = None
+    valid: int | None = None
+    test: int | None = None
+
+
+@dataclass
+class SourceConfig:
+    """What is prepared; all keys but the name are DeepSEA's files'."""
+
+    name: SourceKind = MISSING
+    folder: str | None = MISSING  # null where the source has none
+    train: str = "train.mat"
+    valid: str = "valid.mat"
+    test: str = "test.mat"
+    task_names: str | None = None
+    pairs: PairPolicy = PairPolicy.fold
+    subset: SubsetConfig = field(default_factory=SubsetConfig)
+
+
+@dataclass
 class PrepareConfig:
     """Root of `conf/prepare.yaml`."""
 
-    fasta: str = MISSING
-    manifest: str = MISSING
+    source: SourceConfig = field(default_factory=SourceConfig)
+    fasta: str | None = MISSING  # null where the source has none
+    manifest: str | None = MISSING
     output: str = MISSING
     genome_build: str = MISSING
     bin_bp: int = MISSING
@@ -284,6 +332,7 @@ class PrepareConfig:
     splits: SplitsConfig = field(default_factory=SplitsConfig)
     background_per_positive: float = MISSING
     seed: int = MISSING
+    storage: Storage = MISSING
     strict: bool = MISSING
     overwrite: bool = MISSING
     progress_bar: bool | None = None  # null: only on a terminal

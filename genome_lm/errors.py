@@ -1,4 +1,7 @@
-"""The one exception for input that a user can mend."""
+"""The exception for input that a user can mend, and the one for a training that is told to end."""
+
+TERMINATED = 143
+"""Exit code after SIGTERM, 128 + 15 as shells have it; also after SIGUSR1, the usual notice of SLURM."""
 
 
 class UserError(Exception):
@@ -7,3 +10,10 @@ class UserError(Exception):
     The message is one line that says what was given, what was expected and the remedy. The command line
     prints it without a traceback and exits with code 2.
     """
+
+
+class Terminated(SystemExit):
+    """A signal asked a training to end, and its state is saved; the exit code is `TERMINATED`."""
+
+    def __init__(self) -> None:
+        super().__init__(TERMINATED)

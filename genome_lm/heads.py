@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from genome_lm.batch_norm import BatchNorm
 from genome_lm.choices import HeadKind, NormKind, PoolingKind
 from genome_lm.errors import UserError
 
@@ -107,7 +108,7 @@ class MultitaskHead(nn.Module):
             raise UserError(f"head.dropout is {dropout}; expected 0 <= dropout < 1")
         self.kind = kind
         self.n_tasks = len(positive_rate)
-        self.norm = nn.BatchNorm1d(width) if norm == NormKind.batch else None
+        self.norm = BatchNorm(width) if norm == NormKind.batch else None
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(width, self.n_tasks * (1 if kind == HeadKind.one_logit else 2))
         prior = torch.logit(positive_rate.double().clamp(1e-7, 1 - 1e-7)).float()
@@ -119,18 +120,9 @@ class MultitaskHead(nn.Module):
     def class_logits(self, pooled: Tensor) -> Tensor:
         """The linear layer's outputs, float [batch, n_tasks, 1 or 2]."""
         if self.norm is not None:
-            pooled = self._normalised(self.norm, pooled)
+            pooled = self.norm(pooled)
         outputs: Tensor = self.linear(self.dropout(pooled))
         return outputs.view(len(pooled), self.n_tasks, -1)
-
-    @staticmethod
-    def _normalised(norm: nn.BatchNorm1d, pooled: Tensor) -> Tensor:
-        if norm.training and len(pooled) == 1:  # one example has no spread: take the running statistics
-            return nn.functional.batch_norm(
-                pooled, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-            )
-        normalised: Tensor = norm(pooled)
-        return normalised
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Logits of the positive class, float [batch, n_tasks], of pooled vectors [batch, width]."""

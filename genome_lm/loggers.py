@@ -1,29 +1,47 @@
 """Where the figures of a run go."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from genome_lm.config import LoggerConfig, LoggerName
+from genome_lm.curve import CurveLogger
 from genome_lm.errors import UserError
 from genome_lm.tracking.keys import training_figures
-from genome_lm.tracking.record import TENSORBOARD, TensorBoardRecord, write_record
+from genome_lm.tracking.record import TENSORBOARD, TensorBoardRecord, WandbRecord, read_record, write_record
 
 
-def loggers_from(config: LoggerConfig, run_dir: Path) -> list[Logger]:
+@dataclass(frozen=True)
+class Before:
+    """What an earlier part of the same run has logged up to the checkpoint that it goes on from.
+
+    Attributes:
+        rows: of `metrics.csv`.
+        step: optimiser steps.
+    """
+
+    rows: int
+    step: int
+
+
+def loggers_from(config: LoggerConfig, run_dir: Path, before: Before | None = None) -> list[Logger]:
     """`metrics.csv` in the run folder, and W&B or TensorBoard beside it when chosen.
+
+    Args:
+        before: of a run that goes on; it is logged into what that has written.
 
     Raises:
         UserError: TensorBoard is chosen and not installed.
     """
-    loggers: list[Logger] = [CSVLogger(run_dir, name="", version="")]
+    loggers: list[Logger] = [CurveLogger(run_dir, 0 if before is None else before.rows)]
     if config.name is LoggerName.wandb:
-        loggers.append(_wandb(config, run_dir))
+        loggers.append(_wandb(config, run_dir, goes_on=before is not None))
     elif config.name is LoggerName.tensorboard:
-        loggers.append(_tensorboard(run_dir))
+        loggers.append(_tensorboard(run_dir, before))
     return loggers
 
 
@@ -79,8 +97,10 @@ def finish(loggers: list[Logger], run_dir: Path, *, failed: bool) -> None:
             wandb.finish(exit_code=int(failed))
 
 
-def _wandb(config: LoggerConfig, run_dir: Path) -> Logger:
+def _wandb(config: LoggerConfig, run_dir: Path, *, goes_on: bool) -> Logger:
     from genome_lm.tracking.wandb_run import JOB_TYPE, mode
+
+    record = read_record(run_dir) if goes_on else None
 
     return WandbLogger(
         name=run_dir.name,  # in a sweep "0_gru", "1_lstm": no two of a group are the same
@@ -91,12 +111,17 @@ def _wandb(config: LoggerConfig, run_dir: Path) -> Logger:
         job_type=JOB_TYPE,
         tags=list(config.tags),
         mode=mode(),
+        id=record.id if isinstance(record, WandbRecord) else None,
     )
 
 
-def _tensorboard(run_dir: Path) -> Logger:
+def _tensorboard(run_dir: Path, before: Before | None) -> Logger:
+    # TensorBoard then drops what was logged after the checkpoint: it will be again.
+    purge_step = None if before is None else before.step
     try:
-        return TensorBoardLogger(run_dir, name=TENSORBOARD, version="", default_hp_metric=False)
+        return TensorBoardLogger(
+            run_dir, name=TENSORBOARD, version="", default_hp_metric=False, purge_step=purge_step
+        )
     except ModuleNotFoundError as error:
         raise UserError(
             "logger=tensorboard needs the tensorboard package; pip install 'genome-lm[tensorboard]'"

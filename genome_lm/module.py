@@ -8,13 +8,17 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from genome_lm.choices import TaskWeighting
-from genome_lm.dataset.datamodule import Batch
+from genome_lm.collectives import mean_over_ranks
+from genome_lm.dataset.batch import Batch
 from genome_lm.dataset.feature_rows import FeatureRows
 from genome_lm.metrics import MeanCrossEntropy, TaskHistograms, prior_logits
 from genome_lm.network import Network, average_strands
 from genome_lm.optimizer import OptimizerSettings
 
 LEAST_RATE = 0.01
+
+TRAIN_LOSS = "train_loss"
+"""In checkpoints: the sums behind the training perplexity, of the epoch so far."""
 
 
 class MultitaskModule(L.LightningModule):
@@ -87,10 +91,13 @@ class MultitaskModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits = self(batch.codes, self._features(batch))
         self.train_loss.update(logits, batch.labels)
-        loss = nn.functional.binary_cross_entropy_with_logits(
-            logits,
-            batch.labels.to(logits.dtype),
-            self.weights,  # of shape [n_tasks]: the same in each example
+        loss = mean_over_ranks(
+            nn.functional.binary_cross_entropy_with_logits(
+                logits,
+                batch.labels.to(logits.dtype),
+                self.weights,  # of shape [n_tasks]: the same in each example
+            ),
+            len(logits),
         )
         self.log("train/loss", loss, batch_size=len(batch.codes))
         return loss
@@ -126,6 +133,11 @@ class MultitaskModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["genome_lm"] = self.description
+        checkpoint[TRAIN_LOSS] = self.train_loss.sums()  # of an epoch that a resumed training ends
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if TRAIN_LOSS in checkpoint:  # older ones lack it
+            self.train_loss.restore(checkpoint[TRAIN_LOSS], self.global_rank)
 
 
 def task_weights(positive_rate: Tensor, weighting: TaskWeighting) -> Tensor:

@@ -6,6 +6,7 @@ rebuilds the file from the package pyjaspar (extra `motifs`).
 """
 
 import functools
+import hashlib
 import sys
 from dataclasses import dataclass
 from importlib.resources import files
@@ -20,6 +21,8 @@ RELEASE = "JASPAR2024"
 BACKGROUND = np.array([0.3, 0.2, 0.2, 0.3])
 """Rates of A, C, G, T in the human genome, rounded."""
 PSEUDOCOUNT = 0.5
+CHECKSUM = "cdd099daee9d31e52580b428aa53a6df0d2fe1f3812eea78c972cb93c2f695e0"
+"""Of the shipped matrices, `Motifs.checksum`: a release has one content."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,14 @@ class Motifs:
     id: tuple[str, ...]
     name: tuple[str, ...]
     counts: tuple[np.ndarray, ...]
+
+    def checksum(self) -> str:
+        """SHA-256 over ids and counts, hexadecimal."""
+        digest = hashlib.sha256()
+        for name, counts in zip(self.id, self.counts, strict=True):
+            digest.update(f"{name} {counts.shape[1]} ".encode())
+            digest.update(np.ascontiguousarray(counts, dtype="<i4").data)
+        return digest.hexdigest()
 
     def log_odds(self) -> list[np.ndarray]:
         """Log-odds against the background in nats, float64 [4, width] each (Stormo 2000, equation 4).
@@ -65,9 +76,12 @@ def read_motifs() -> Motifs:
         with np.load(path, allow_pickle=False) as content:
             ends = np.cumsum(content["width"])
             counts = np.split(content["counts"], ends[:-1], axis=1)
-            return Motifs(tuple(content["id"].tolist()), tuple(content["name"].tolist()), tuple(counts))
+            motifs = Motifs(tuple(content["id"].tolist()), tuple(content["name"].tolist()), tuple(counts))
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} is missing or damaged ({error}); install genome_lm again") from error
+    if (found := motifs.checksum()) != CHECKSUM:
+        raise UserError(f"{path} holds other matrices than {RELEASE}'s ({found}); install genome_lm again")
+    return motifs
 
 
 def main(arguments: list[str]) -> int:

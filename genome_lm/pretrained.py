@@ -1,10 +1,9 @@
 """Weights to start from: tokenizer, stem and encoder of another training, whatever it was for."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from genome_lm.checkpoint import read_content
+from genome_lm.checkpoint import Content
 from genome_lm.errors import UserError
 from genome_lm.language.network import LanguageNetwork
 from genome_lm.network import Network
@@ -19,21 +18,21 @@ _NO_STEM = {"_target_": "genome_lm.stems.NoStem"}
 
 
 def start_from(
-    network: Network | LanguageNetwork, settings: Mapping[str, Mapping[str, Any]], path: Path
+    network: Network | LanguageNetwork, settings: Mapping[str, Mapping[str, Any]], start: Content
 ) -> None:
     """Give a network the weights of a checkpoint of any kind; pooling and head keep theirs.
 
     Args:
         network: as `settings` describes it.
         settings: `_target_` and arguments of each of `PARTS`.
-        path: of the checkpoint.
+        start: the checkpoint.
 
     Raises:
-        UserError: the checkpoint cannot be read, or its parts are not the same as the network's: names the
+        UserError: its parts are not the same as the network's: names the
             first setting that differs, `NOT_COMPARED` aside.
     """
-    content = read_content(path)
-    saved = {"stem": _NO_STEM} | content.description
+    path = start.path
+    saved = {"stem": _NO_STEM} | start.description
     for part, key in PARTS.items():
         theirs, ours = saved.get(part), settings[part]
         if not isinstance(theirs, dict):
@@ -49,7 +48,7 @@ def start_from(
         prefix = f"{part}."
         weights = {
             name.removeprefix(prefix): value
-            for name, value in content.weights.items()
+            for name, value in start.weights.items()
             if name.startswith(prefix)
         }
         try:

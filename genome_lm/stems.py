@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from genome_lm.batch_norm import BatchNorm
 from genome_lm.errors import UserError
 
 
@@ -71,7 +72,7 @@ class ConvStem(Stem):
         self.pool = pool
         self.layers = nn.Sequential(
             nn.Conv1d(input_width, channels, kernel_size, padding=kernel_size // 2, bias=False),
-            nn.BatchNorm1d(channels),
+            BatchNorm(channels),
             nn.ReLU(),
             nn.MaxPool1d(pool, ceil_mode=True),
         )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from genome_lm.dna import N_CODE
 from genome_lm.errors import UserError
-from genome_lm.motifs import read_motifs
+from genome_lm.motifs import RELEASE, read_motifs
 
 ODDS_POWER = 0.72
 WINDOWS_AT_ONCE = 32  # fewer leave the threads little to share, more leave the caches
@@ -60,13 +60,19 @@ class MotifOccupancy(WindowFeatures):
     Args:
         span_bp: bases in the middle of the window that are searched, one more where the window's middle lies
             otherwise, so that both strands have the same; shorter windows are searched whole.
+        release: of JASPAR; a checkpoint so says which matrices it was trained with.
 
     Raises:
-        UserError: the span is shorter than the longest motif.
+        UserError: the span is shorter than the longest motif, or another release ships with the package.
     """
 
-    def __init__(self, span_bp: int = 500) -> None:
+    def __init__(self, span_bp: int = 500, release: str = RELEASE) -> None:
         super().__init__()
+        if release != RELEASE:
+            raise UserError(
+                f"window_features.release is {release}; this version of genome_lm ships {RELEASE}: "
+                "use that, or the version that the checkpoint was made with"
+            )
         matrices = read_motifs().log_odds()
         longest = max(matrix.shape[1] for matrix in matrices)
         if span_bp < longest:
@@ -93,7 +99,8 @@ class MotifOccupancy(WindowFeatures):
                 kernels[0, place, : matrix.shape[1]] = rated.T
                 rated[:4] = rated[:4].flip(0)
                 kernels[1, place, : matrix.shape[1]] = rated.flip(1).T  # the other strand's sites
-            flat = kernels.flatten(2).flatten(0, 1) * ODDS_POWER
+            # Rounded here, so that processors with and without bfloat16 multiply the same numbers.
+            flat = (kernels.flatten(2).flatten(0, 1) * ODDS_POWER).bfloat16().float()
             self.register_buffer(f"kernels_{len(self.group_widths)}", flat.T.contiguous(), persistent=False)
             self.group_widths.append(width)
             order += members
@@ -114,7 +121,7 @@ class MotifOccupancy(WindowFeatures):
         return torch.cat(parts)[:, self.get_buffer("place_of")]
 
     def _occupancy(self, codes: Tensor) -> Tensor:
-        # bfloat16 halves the time where the processor has it.
+        # bfloat16 halves the time where the processor has it; the features are the same.
         number = torch.bfloat16 if _fast_bfloat16(codes.device) else torch.float32
         rows = self.get_buffer("rows").to(number)
         longest = self.group_widths[-1]
@@ -128,7 +135,7 @@ class MotifOccupancy(WindowFeatures):
             beyond = longest - width
             inside = columns[:, beyond : columns.shape[1] - beyond]
             stretches = inside.unfold(1, width, 1).transpose(2, 3).flatten(2)
-            scores = stretches @ kernels
+            scores = (stretches @ kernels).bfloat16()  # as a product of bfloat16 gives them
             best = scores.unflatten(2, (2, -1)).amax(dim=2).float()
             found.append(best.exp_().sum(dim=1).clamp(min=1e-30).log())
         return torch.cat(found, dim=1)

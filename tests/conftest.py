@@ -14,6 +14,12 @@ from genome_lm.dataset.reading import open_dataset
 from genome_lm.dataset.settings import PrepareSettings
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Which files were checked is remembered here, not in the user's own folder."""
+    os.environ["GENOME_LM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real slice as a dataset file: 669 train, 144 valid and 560 test windows, 21 tasks."""

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genome_lm.dataset.batch import Plan
 from genome_lm.dataset.contents import Dataset
-from genome_lm.dataset.datamodule import EpochSampler, GenomeDataModule, Plan, WindowBatches
+from genome_lm.dataset.datamodule import EpochSampler, GenomeDataModule, WindowBatches
 from genome_lm.dna import reverse_complement
 from genome_lm.errors import UserError
 

@@ -28,6 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "runs": {"errors"},
     "tables": set(),
     "threads": set(),
+    "download": {"download", "errors"},
     "encoders": {"encoders", "errors"},
     "heads": {"choices", "errors"},
     "parts": {"errors"},
@@ -39,7 +40,9 @@ ARROWS: dict[str, set[str]] = {
     "window_features": {"dna", "errors", "motifs"},
     "network": {"choices", "dna", "encoders", "heads", "stems", "tokenizers", "window_features"},
     "metrics": {"metrics"},
-    "dataset": {"", "choices", "dataset", "dna", "atomic", "errors"},
+    "isolation": {"", "errors", "isolation"},
+    "hdf5": {"errors", "hdf5", "isolation"},
+    "dataset": {"", "choices", "dataset", "dna", "atomic", "errors", "hdf5", "isolation"},
     "dataset.datamodule": {"dataset", "dna", "errors"},
     "dataset.feature_rows": {"dataset"},
     "baseline": {"baseline", "choices", "dataset", "metrics", "atomic", "errors", "threads"},
@@ -56,6 +59,7 @@ ARROWS: dict[str, set[str]] = {
     "checkpoint": {"checkpoint_file", "choices", "errors", "plain"},
     "restore": {"checkpoint", "errors"},
     "callbacks": {"errors"},
+    "held_out": {"checkpoint", "dataset", "language"},
     "pretrained": {"checkpoint", "errors", "language", "network"},
     "evaluation": {
         "evaluation", "choices", "dataset", "metrics", "network", "atomic", "errors", "tables", "threads",
@@ -77,37 +81,44 @@ ARROWS: dict[str, set[str]] = {
     "leaderboard": {
         "atomic", "errors", "leaderboard", "plain", "provenance", "report", "runs", "tables",
     },
-    "sweep": {"atomic", "leaderboard", "tables"},
+    "locks": set(),
+    "sweep": {"atomic", "leaderboard", "sweeping", "tables"},
+    "sweeping": {"atomic", "errors", "leaderboard", "locks", "sweep", "sweeping"},
     "tuning": {
-        "atomic", "choices", "config", "config_errors", "errors", "leaderboard", "tables", "tuning",
+        "atomic", "choices", "config", "config_errors", "errors", "leaderboard", "locks", "tables", "tuning",
         "tuning.config",
     },
     "tuning.config": {"choices"},
     "commands": {
         "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks", "checkpoint",
-        "checkpoint_file", "choices", "commands", "commands.arguments", "config", "dataset", "dataset.datamodule", "dataset.feature_rows",
+        "checkpoint_file", "choices", "commands", "commands.arguments", "config", "dataset",
+        "dataset.datamodule", "dataset.feature_rows",
         "errors", "evaluation", "language", "loggers", "module",
-        "exported", "naming", "network", "plain", "prediction", "pretrained", "provenance", "report", "runs", "tables", "tracking",
+        "exported", "held_out", "naming", "network", "plain", "prediction", "pretrained", "provenance",
+        "report", "runs", "tables", "tracking",
     },
     "commands.tune": {
         "atomic", "build", "callbacks", "commands", "config", "errors", "leaderboard", "provenance", "tuning",
         "tuning.config",
     },
     "commands.arguments": {"errors"},
+    "commands.download": {"download", "errors"},
     "commands.compare": {"commands.arguments", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
-        "", "commands", "commands.compare", "commands.tune", "config", "config_errors", "config_files",
-        "errors", "leaderboard", "provenance", "sweep", "tuning.config",
+        "", "commands", "commands.compare", "commands.download", "commands.tune", "config", "config_errors",
+        "config_files", "errors", "leaderboard", "provenance", "sweep", "sweeping", "tuning.config",
     },
 }  # fmt: skip
 
 # Who may import these at all; everybody may import NumPy.
 OUTSIDE: dict[str, set[str]] = {
-    "hydra": {"cli", "config_errors", "sweep", "tuning"},
+    "hydra": {"cli", "config_errors", "sweep", "sweeping", "tuning"},
     "omegaconf": {
-        "cli", "config", "config_errors", "sweep", "commands", "commands.tune", "tuning", "tuning.config",
+        "cli", "config", "config_errors", "sweep", "sweeping", "commands", "commands.tune", "tuning",
+        "tuning.config",
     },
     "optuna": {"tuning"},
+    "ray": {"sweeping"},
     "lightning": {
         "module", "dataset.datamodule", "callbacks", "language", "loggers", "optimizer", "commands",
     },
@@ -127,13 +138,14 @@ OUTSIDE: dict[str, set[str]] = {
     "altair": {"report"},
     "vl_convert": {"report"},
     "jinja2": {"report"},
-    "h5py": {"dataset", "baseline", "evaluation", "prediction"},
+    "h5py": {"dataset", "baseline", "evaluation", "hdf5", "prediction"},
 }  # fmt: skip
 
 # Imported when the command line answers --help; nothing here may load a heavy package.
 LIGHT = (
     "cli", "config", "config_errors", "config_files", "choices", "errors", "sweep", "atomic", "tables",
-    "leaderboard.fields", "leaderboard.training", "plain", "tuning", "tuning.config",
+    "leaderboard.fields", "leaderboard.training", "locks", "plain", "sweeping", "sweeping.jobs",
+    "sweeping.sweeper", "sweeping.cores", "tuning", "tuning.config",
 )  # fmt: skip
 HEAVY = {"torch", "lightning", "numpy", "h5py", "wandb", "torchmetrics", "altair", "vl_convert", "jinja2"}
 
@@ -220,7 +232,7 @@ def test_what_is_imported_is_declared():
     """A dependency that only another one brings would be missed by whoever installs the wheel."""
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     optional = project["optional-dependencies"]
-    extras = [name for extra in ("tensorboard", "motifs", "tune") for name in optional[extra]]
+    extras = [name for extra in ("tensorboard", "motifs", "tune", "sweeps") for name in optional[extra]]
     declared = {re.match(r"[\w-]+", line)[0] for line in [*project["dependencies"], *extras]}
     names = {"hydra": "hydra-core", "yaml": "pyyaml", "vl_convert": "vl-convert-python"}
     used = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small_genome import random_letters, write_fasta
 from small_run import SLICE
 
-from genome_lm.dataset.datamodule import Plan
+from genome_lm.dataset.batch import Plan
 from genome_lm.dna import decode, encode, reverse_complement
 from genome_lm.errors import UserError
 from genome_lm.language.datamodule import LanguageDataModule, Stretches, spread, tiled

@@ -11,8 +11,9 @@ import torch
 from small_comparison import small_dataset
 
 from genome_lm.choices import OptimizerKind, ScheduleKind, TaskWeighting
+from genome_lm.dataset.batch import Batch
 from genome_lm.dataset.contents import Dataset
-from genome_lm.dataset.datamodule import Batch, GenomeDataModule
+from genome_lm.dataset.datamodule import GenomeDataModule
 from genome_lm.dna import reverse_complement as reverse_complement_array
 from genome_lm.encoders.recurrent import RecurrentEncoder
 from genome_lm.errors import UserError

@@ -10,8 +10,8 @@ import pytest
 
 from genome_lm.choices import PrunerKind, SamplerKind
 from genome_lm.errors import UserError
+from genome_lm.locks import FileLock
 from genome_lm.tuning.config import PrunerConfig, SamplerConfig
-from genome_lm.tuning.locks import FileLock
 from genome_lm.tuning.space import Space, read_space
 from genome_lm.tuning.strategy import check_strategy, pruner_from, sampler_from
 from genome_lm.tuning.study import JOURNAL, MAX_ATTEMPTS, Study

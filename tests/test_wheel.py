@@ -31,7 +31,7 @@ def wheel(tmp_path_factory) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         if (ROOT / name).is_file():
             shutil.copy(ROOT / name, source)
-    for name in ("genome_lm", "conf"):
+    for name in ("genome_lm", "hydra_plugins", "conf"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     out = tmp_path_factory.mktemp("wheel")
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, source, cwd=out)
@@ -42,10 +42,11 @@ def wheel(tmp_path_factory) -> Path:
 def test_contents(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     info = next(name.partition("/")[0] for name in names if ".dist-info/" in name)
-    assert {name.partition("/")[0] for name in names} == {"genome_lm", info}
+    assert {name.partition("/")[0] for name in names} == {"genome_lm", "hydra_plugins", info}
     sources = {
         str(path.relative_to(ROOT))
-        for path in (ROOT / "genome_lm").rglob("*")
+        for package in ("genome_lm", "hydra_plugins")
+        for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     configuration = {

@@ -7,7 +7,7 @@ import pytest
 import torch
 from small_run import TINY, run_command, run_folders
 
-from genome_lm import motifs
+from genome_lm import motifs, window_features
 from genome_lm.checkpoint import read_checkpoint
 from genome_lm.choices import NormKind, StrandEncoding
 from genome_lm.dataset.feature_rows import FeatureRows
@@ -85,9 +85,18 @@ def test_occupancy_is_that_of_a_plain_loop(occupancy):
     codes[1, 30:35] = N_CODE
     found = occupancy(torch.from_numpy(codes)).double().numpy()
     expected = np.stack([naive(row, 60) for row in codes])
-    # Scores are rounded to bfloat16 where the processor has it.
+    # Scores are rounded to bfloat16.
     np.testing.assert_allclose(found, expected, atol=0.3)
     assert np.abs(found - expected).mean() < 0.05
+
+
+def test_processors_with_and_without_bfloat16_give_the_same(occupancy, monkeypatch):
+    codes = torch.from_numpy(np.random.default_rng(3).integers(0, 5, size=(40, 90)).astype(np.uint8))
+    found = []
+    for fast in (False, True):
+        monkeypatch.setattr(window_features, "_fast_bfloat16", lambda device, fast=fast: fast)
+        found.append(occupancy(codes))
+    assert torch.equal(*found)
 
 
 def test_a_planted_consensus_is_found_on_either_strand_and_in_the_middle_alone(occupancy):
@@ -146,6 +155,18 @@ def test_too_short(occupancy):
         occupancy(torch.zeros(1, 20, dtype=torch.uint8))
     with pytest.raises(UserError, match=r"window_features\.span_bp is 10; expected at least 33"):
         MotifOccupancy(10)
+
+
+def test_other_matrices_are_refused(monkeypatch, tmp_path):
+    with pytest.raises(UserError, match=r"window_features\.release is JASPAR2030; .* ships JASPAR2024"):
+        MotifOccupancy(60, release="JASPAR2030")
+    with np.load(motifs.motifs_path()) as shipped:
+        content = dict(shipped)
+    content["counts"][0, 0] += 1
+    np.savez(tmp_path / "other.npz", **content)
+    monkeypatch.setattr(motifs, "motifs_path", lambda: tmp_path / "other.npz")
+    with pytest.raises(UserError, match="holds other matrices than JASPAR2024's"):
+        motifs.read_motifs.__wrapped__()
 
 
 def test_kept_rows_are_those_of_the_unshifted_windows(small):

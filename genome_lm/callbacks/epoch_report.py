@@ -3,11 +3,14 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 
 logger = logging.getLogger(__name__)
+
+_KEPT = ("windows", "seconds", "_waited", "total_windows", "total_seconds", "total_waited")
 
 
 class EpochReport(L.Callback):
@@ -31,9 +34,22 @@ class EpochReport(L.Callback):
         self._step_ended = 0.0
         self._epoch_started = 0.0
 
+    def state_dict(self) -> dict[str, Any]:
+        """So that a resumed run tells the speed of all that led to its end, and of an epoch as a whole."""
+        return {name: getattr(self, name) for name in _KEPT}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name in _KEPT:
+            setattr(self, name, state_dict[name])
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """An epoch that a resumed run ends is not begun again."""
+        self._step_ended = time.perf_counter()
+        self._epoch_started = self._step_ended - self.seconds
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.windows = 0
-        self._waited = 0.0
+        self.seconds = self._waited = 0.0
         self._epoch_started = self._step_ended = time.perf_counter()
 
     def on_train_batch_start(

@@ -1,6 +1,7 @@
 """End a training early that somebody judges by its validation figures."""
 
 from collections.abc import Callable
+from typing import Any
 
 import lightning as L
 
@@ -22,6 +23,13 @@ class Pruning(L.Callback):
         self.monitor = monitor
         self.gives_up = gives_up
         self.given_up = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """So that a resumed run that was given up stays so."""
+        return {"given_up": self.given_up}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.given_up = state_dict["given_up"]
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking:

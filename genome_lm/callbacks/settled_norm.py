@@ -5,6 +5,8 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
+from genome_lm.collectives import rank, world_size
+
 
 class SettledNorm(L.Callback):
     """Measures the running statistics anew before each validation, on training windows.
@@ -13,7 +15,8 @@ class SettledNorm(L.Callback):
     larger and its spread wider than over the states that the network is judged by, which moved the logits of
     frequent tasks (perplexity 1.223 against 1.214 of the same weights). With an average of the weights they
     also are of other weights than the average. Goes behind the callback that averages: what is validated is
-    then in place. (Izmailov et al. 2018, section 3.2, do the same after averaging.)
+    then in place. (Izmailov et al. 2018, section 3.2, do the same after averaging.) Several ranks share every
+    batch, and the normalisation sums over them.
 
     Args:
         network: the module's.
@@ -46,9 +49,12 @@ class SettledNorm(L.Callback):
         self.norm.momentum = None  # a plain mean over the batches
         self.norm.train()  # this part alone: Lightning has set the module to evaluation
         device = pl_module.device
-        # Of one size, since they count alike, and of two or more windows, since one has no spread.
-        n_batches = min(-(-len(self.codes) // self.batch_size), max(1, len(self.codes) // 2))
-        for rows in torch.arange(len(self.codes)).tensor_split(n_batches):
+        # Of one size, since they count alike, and of two or more windows, since one has no spread; and of one
+        # or more for each rank.
+        ranks = world_size()
+        n_batches = min(-(-len(self.codes) // self.batch_size), max(1, len(self.codes) // max(2, ranks)))
+        for batch in torch.arange(len(self.codes)).tensor_split(n_batches):
+            rows = batch.tensor_split(ranks)[rank()]
             features = None if self.features is None else self.features[rows].to(device)
             with trainer.precision_plugin.forward_context():  # as in validation
                 self.network(self.codes[rows].to(device), features)

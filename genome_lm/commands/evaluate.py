@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from genome_lm.allocator import keep_freed_memory
-from genome_lm.build import network_with_weights
 from genome_lm.checkpoint import Description
 from genome_lm.choices import Protocol
 from genome_lm.commands.checkpoints import Member, checkpoint_paths, output_folder, read_members
@@ -21,6 +20,7 @@ from genome_lm.commands.evaluate_language import evaluate_language
 from genome_lm.commands.rivals import BEST_BASELINE, fit_baselines
 from genome_lm.commands.scope import dataset_to_score, tasks_to_score, trained_tasks
 from genome_lm.commands.settings import check_evaluation
+from genome_lm.commands.shared_prediction import predict_on_devices
 from genome_lm.config import BootstrapConfig, EvaluateConfig
 from genome_lm.dataset.contents import Dataset
 from genome_lm.errors import UserError
@@ -28,7 +28,6 @@ from genome_lm.evaluation import members as scored
 from genome_lm.evaluation.aligned import MODEL, SCORED_SPLITS, Aligned, align
 from genome_lm.evaluation.calibration import calibration
 from genome_lm.evaluation.compare import Comparison, compare
-from genome_lm.evaluation.predict import predict_windows
 from genome_lm.evaluation.predictions import (
     Predictions,
     mean_predictions,
@@ -72,6 +71,10 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
         torch.set_num_threads(config.evaluate.threads)
     paths = checkpoint_paths(config.ckpt_path, Path(config.runs_dir))
     if len(paths) == 1 and is_language_model(paths[0]):
+        if config.evaluate.devices > 1:
+            raise UserError(
+                f"evaluate.devices is {config.evaluate.devices}; a language model is evaluated on 1 device"
+            )
         return evaluate_language(config, paths[0], _repeatable(config, command, paths[0]))
     members = read_members(paths, config.evaluate.average_strands)
     checkpoint, description = members[0].checkpoint.path, members[0].checkpoint.description
@@ -189,15 +192,17 @@ def _predict(
     """Predict `windows` for `tasks` (at `columns` of the network's outputs) and write them to `path`."""
     description = member.checkpoint.description
     started = time.perf_counter()
-    logits = predict_windows(
-        network_with_weights(member.checkpoint, config.allowed_packages),
+    logits = predict_on_devices(
+        member.checkpoint,
         dataset,
         windows,
-        description.context_bp,
-        batch_size=config.evaluate.batch_size,
-        average_strands=strands,
+        columns,
+        config.evaluate,
+        strands=strands,
         device=device,
-    )[:, columns]
+        allowed_packages=config.allowed_packages,
+        folder=path.parent,
+    )
     logger.info("predicted %s windows in %.0f s", f"{len(windows):,}", time.perf_counter() - started)
     try:
         predictions = Predictions(

@@ -2,15 +2,13 @@
 
 import json
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import lightning as L
-import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
@@ -20,12 +18,20 @@ from genome_lm.callbacks.averaged_weights import AveragedWeights
 from genome_lm.callbacks.epoch_figures import EpochFigures
 from genome_lm.callbacks.epoch_report import EpochReport
 from genome_lm.callbacks.finite_loss import FiniteLoss
-from genome_lm.checkpoint_file import check_resumable_file
+from genome_lm.callbacks.rank_seed import RankSeed
+from genome_lm.callbacks.run_checkpoints import RunCheckpoints
+from genome_lm.callbacks.run_state import RunState
+from genome_lm.callbacks.termination import Termination
+from genome_lm.checkpoint_io import AtomicCheckpointIO
 from genome_lm.commands.device import device_from
+from genome_lm.commands.resume import CHECKPOINTS, RESULT, ResumePoint
+from genome_lm.commands.strategy import strategy_from
 from genome_lm.config import TrainConfig
-from genome_lm.errors import UserError
-from genome_lm.loggers import begin, finish, log_result, loggers_from
+from genome_lm.curve import CurveLogger
+from genome_lm.errors import Terminated, UserError
+from genome_lm.loggers import Before, begin, finish, log_result, loggers_from
 from genome_lm.provenance import Provenance
+from genome_lm.ranks.group import check_agreement
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +57,7 @@ class Session:
         interactive: whether a person watches a terminal.
         origin: where the run comes from.
         callbacks: further ones, behind those of every training.
+        resume: the checkpoint to go on from.
     """
 
     config: TrainConfig
@@ -58,6 +65,7 @@ class Session:
     interactive: bool
     origin: Provenance
     callbacks: Sequence[L.Callback] = ()
+    resume: ResumePoint | None = None
 
 
 @dataclass(frozen=True)
@@ -122,54 +130,68 @@ def run(
     """Train a module and leave a run folder behind.
 
     Raises:
-        UserError: a logger is not installed, the loss stops being finite, or training ended before its first
-            validation.
+        UserError: a logger is not installed, the loss stops being finite, training ended before its first
+            validation, or the disk is full.
+        Terminated: a signal asked for the end; the state is saved.
     """
-    config, run_dir = session.config, session.run_dir
-    _write(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(undertaking.settings)))
-    checkpoints = ModelCheckpoint(
-        dirpath=run_dir / "checkpoints",
-        filename="best",
-        monitor=MONITOR,
-        mode="min",
-        save_top_k=1,
-        enable_version_counter=False,
-    )
-    report, figures = EpochReport(undertaking.line), EpochFigures()
+    config, run_dir, resume = session.config, session.run_dir, session.resume
+    goes_on = resume if resume is not None and resume.in_place else None
+    if goes_on is not None and goes_on.started is not None:
+        session = replace(session, origin=replace(session.origin, started=goes_on.started))
+    check_agreement({"dataset checksum": undertaking.facts["dataset"]["checksum"]})
+    _begin_folder(run_dir, OmegaConf.to_yaml(OmegaConf.create(undertaking.settings)))
+    before = None if goes_on is None else Before(goes_on.rows, goes_on.step)
+    loggers = loggers_from(config.logger, run_dir, before)
+    report, figures, termination = EpochReport(undertaking.line), EpochFigures(), Termination()
+    curve = next(each for each in loggers if isinstance(each, CurveLogger))
+    state = RunState(session.origin.started, curve.rows, exact=resume is not None and resume.exact)
+    checkpoints = _checkpoints(session, state, termination)
     callbacks = [
         FiniteLoss(config.trainer.log_every_n_steps),
+        RankSeed(config.seed),
         report,
         figures,
+        termination,
+        state,
         checkpoints,
-        *_chosen_callbacks(config, run_dir),
+        *_chosen_callbacks(config),
         *session.callbacks,
     ]
-    loggers = loggers_from(config.logger, run_dir)
     failed = True
     try:
         about = undertaking.facts | {"genome_lm_version": __version__} | asdict(session.origin)
         begin(loggers, run_dir, undertaking.settings | about)
         trainer = _trainer(session, callbacks, loggers)
         undertaking.announce()
-        started = time.perf_counter()
-        _fit(trainer, module, datamodule, config.ckpt_path)
-        seconds = time.perf_counter() - started
-        result = undertaking.gather(_finished(session, trainer, checkpoints, report, figures, seconds))
+        _fit(trainer, module, datamodule, None if resume is None else resume.path)
+        result = undertaking.gather(_finished(session, trainer, checkpoints, report, figures, state.seconds))
         _leave(run_dir, result, undertaking.done(result))
         log_result(loggers, asdict(result))
         failed = False
+    except Terminated:
+        say("told to end; the state is saved: resume=auto goes on in %s", run_dir)
+        raise
     finally:
         finish(loggers, run_dir, failed=failed)
     return result
 
 
-def _chosen_callbacks(config: TrainConfig, run_dir: Path) -> list[L.Callback]:
+def _checkpoints(session: Session, state: RunState, termination: Termination) -> RunCheckpoints:
+    chosen, resume = session.config.callbacks, session.resume
+    return RunCheckpoints(
+        session.run_dir / CHECKPOINTS,
+        MONITOR,
+        keep_last=chosen.save_last,
+        every_steps=chosen.save_every_steps if chosen.save_last else None,
+        every_seconds=None if chosen.save_every_minutes is None else 60 * chosen.save_every_minutes,
+        state=state,
+        termination=termination,
+        resumed_from=resume.path if resume is not None and resume.in_place else None,
+    )
+
+
+def _chosen_callbacks(config: TrainConfig) -> list[L.Callback]:
     chosen: list[L.Callback] = []
-    if config.callbacks.save_last:
-        # Every epoch: ModelCheckpoint's own save_last only follows where a best one was saved.
-        chosen.append(
-            ModelCheckpoint(dirpath=run_dir / "checkpoints", filename="last", enable_version_counter=False)
-        )
     if config.callbacks.ema_decay:
         chosen.append(AveragedWeights(config.callbacks.ema_decay))
     if config.callbacks.early_stopping:
@@ -190,13 +212,16 @@ def _trainer(session: Session, callbacks: list[L.Callback], loggers: list[Any]) 
     return L.Trainer(
         default_root_dir=session.run_dir,
         accelerator=device_from(settings.accelerator, "trainer").type,
-        devices=settings.devices,
+        devices=settings.devices or 1,
+        num_nodes=settings.num_nodes or 1,
+        strategy=strategy_from(settings),
         precision=settings.precision.value,
         max_epochs=settings.max_epochs,
         max_time=settings.max_time,
         gradient_clip_val=settings.gradient_clip_norm or None,
         gradient_clip_algorithm="norm",
         callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
         logger=loggers,
         log_every_n_steps=settings.log_every_n_steps,
         limit_train_batches=settings.limit_train_batches,
@@ -212,15 +237,12 @@ def _fit(
     trainer: L.Trainer,
     module: L.LightningModule,
     datamodule: L.LightningDataModule,
-    ckpt_path: str | None,
+    ckpt_path: Path | None,
 ) -> None:
-    if ckpt_path is not None:
-        check_resumable_file(Path(ckpt_path))
     try:
-        # What Lightning loads runs no code either; it would ask for this by itself only of a remote file.
-        trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+        trainer.fit(module, datamodule=datamodule, ckpt_path=None if ckpt_path is None else str(ckpt_path))
     except SystemExit as error:  # how Lightning answers Ctrl-C
-        if trainer.interrupted:
+        if trainer.interrupted and error.code == 1:
             raise KeyboardInterrupt from error
         raise
 
@@ -228,26 +250,24 @@ def _fit(
 def _finished(
     session: Session,
     trainer: L.Trainer,
-    checkpoints: ModelCheckpoint,
+    checkpoints: RunCheckpoints,
     report: EpochReport,
     figures: EpochFigures,
     seconds: float,
 ) -> Finished:
-    best = checkpoints.best_model_score
+    best, epoch = checkpoints.best_score, checkpoints.best_epoch
     if best is None:
         raise UserError(
             f"the run ended before its first validation and has no checkpoint ({session.run_dir}); "
             "raise trainer.max_time or trainer.max_epochs"
         )
-    path = checkpoints.best_model_path
-    epoch = int(torch.load(path, map_location="cpu", weights_only=True)["epoch"])
     return Finished(
         session=session,
-        perplexity=float(best),
+        perplexity=best,
         epoch=epoch,
         valid=figures.by_epoch[epoch],
-        best_checkpoint=str(Path(path).relative_to(session.run_dir.absolute())),
-        epochs=trainer.current_epoch,
+        best_checkpoint=str(checkpoints.best_path.relative_to(session.run_dir)),
+        epochs=trainer.fit_loop.epoch_progress.current.processed,  # as saved, also where nothing is left to do
         seconds=seconds,
         report=report,
     )
@@ -260,11 +280,14 @@ def silence(module: Any) -> None:
         module: `warnings`, while it catches them.
     """
     module.filterwarnings("ignore", message=".*does not have many workers.*")
-    module.filterwarnings("ignore", message=".*exists and is not empty.*")
-    module.filterwarnings("ignore", message=".*The dirpath has changed.*")  # a resumed run has its own folder
+    module.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # ResumableLoading is
+    module.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be.*")  # older
     module.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     module.filterwarnings("ignore", message=".*GPU available but not used.*")
     module.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")  # Lightning's own use of torch
+    module.filterwarnings(
+        "ignore", message=".*broadcast_buffers.*is deprecated.*"
+    )  # torch 2.6 has no other name
     module.filterwarnings("ignore", message=".*sync_dist=True.*")  # MeanCrossEntropy is reduced already
     for name in ("lightning.pytorch", "lightning.fabric"):  # their notes on devices and products
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -275,9 +298,16 @@ say = rank_zero_only(logger.info)
 _write = rank_zero_only(write_text)
 
 
+@rank_zero_only
+def _begin_folder(run_dir: Path, config: str) -> None:
+    """A folder with training.json is of a run that is done, so one of an earlier run goes first."""
+    (run_dir / RESULT).unlink(missing_ok=True)
+    write_text(run_dir / "config.yaml", config)
+
+
 def _leave(run_dir: Path, result: AnyDataclass, summary: str) -> None:
     """Write training.json and say how it went."""
     content = asdict(result)
-    _write(run_dir / "training.json", json.dumps(content, indent=2) + "\n")
+    _write(run_dir / RESULT, json.dumps(content, indent=2) + "\n")
     say("done    %s", summary)
     say("        %s", run_dir.absolute() / content["best_checkpoint"])

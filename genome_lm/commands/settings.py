@@ -27,8 +27,10 @@ def check_settings(config: TrainConfig) -> None:
         UserError: the first one out of range, and what is possible.
     """
     trainer, callbacks = config.trainer, config.callbacks
+    devices = trainer.devices or 1
+    ranks = devices * (trainer.num_nodes or 1)
     least_one = "at least 1"
-    at_least_devices = f"at least {trainer.devices}, the number of trainer.devices"
+    one_each = f"at least {ranks}, one for each device"
     for key, holds, expected in (
         ("seed", 0 <= config.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
         ("run_name", "/" not in config.run_name, "a name without /"),
@@ -48,9 +50,11 @@ def check_settings(config: TrainConfig) -> None:
             f"0 to {MAX_MARKOV_ORDER} (a table of 4^(order + 1) numbers is held several times)",
         ),
         ("trainer.max_epochs", trainer.max_epochs >= 1, least_one),
-        ("trainer.devices", trainer.devices >= 1, least_one),
-        ("data.batch_size", config.data.batch_size >= trainer.devices, at_least_devices),
-        ("data.eval_batch_size", config.data.eval_batch_size >= trainer.devices, at_least_devices),
+        ("trainer.devices", _none_or_positive(trainer.devices), "at least 1, or null"),
+        ("trainer.num_nodes", _none_or_positive(trainer.num_nodes), "at least 1, or null"),
+        ("trainer.timeout_seconds", trainer.timeout_seconds >= 1, least_one),
+        ("data.batch_size", config.data.batch_size >= ranks, one_each),
+        ("data.eval_batch_size", config.data.eval_batch_size >= ranks, one_each),
         ("data.feature_cache_mib", config.data.feature_cache_mib >= 0, "0 (off) or more"),
         ("trainer.log_every_n_steps", trainer.log_every_n_steps >= 1, least_one),
         ("trainer.threads", _none_or_positive(trainer.threads), "at least 1, or null for all cores"),
@@ -69,8 +73,8 @@ def check_settings(config: TrainConfig) -> None:
         ("callbacks.ema_decay", 0 <= callbacks.ema_decay < 1, "0 (off) or more and less than 1"),
         (
             "callbacks.norm_windows",
-            callbacks.norm_windows == 0 or callbacks.norm_windows >= 2,
-            "0 (off), or 2 or more",
+            callbacks.norm_windows == 0 or callbacks.norm_windows >= max(2, ranks),
+            f"0 (off), or {max(2, ranks)} or more",
         ),
         ("callbacks.patience", callbacks.patience >= 1, least_one),
         ("callbacks.min_delta", 0 <= callbacks.min_delta < math.inf, "0 or more"),
@@ -81,11 +85,7 @@ def check_settings(config: TrainConfig) -> None:
                 value = getattr(value, name)
             raise UserError(f"{key} is {value}; expected {expected}")
     device = device_from(trainer.accelerator, "trainer")
-    if device.type == "cuda" and trainer.devices > torch.cuda.device_count():
-        raise UserError(
-            f"trainer.devices is {trainer.devices}, but torch sees {torch.cuda.device_count()} GPUs; "
-            "lower it, or use trainer.accelerator=cpu"
-        )
+    _check_gpus("trainer", device, devices)
     if device.type == "cpu" and trainer.precision is Precision.fp16:
         raise UserError("trainer.precision is fp16, which needs a GPU; use bf16 or float32 on a CPU")
 
@@ -104,6 +104,7 @@ def check_evaluation(config: EvaluateConfig) -> None:
             settings.threads,
             "at least 1, or null",
         ),
+        ("evaluate.devices", settings.devices >= 1, settings.devices, "at least 1"),
         ("evaluate.batch_size", settings.batch_size >= 1, settings.batch_size, "at least 1"),
         (
             "bootstrap.resamples",
@@ -136,6 +137,15 @@ def check_evaluation(config: EvaluateConfig) -> None:
     ):
         if not holds:
             raise UserError(f"{key} is {value}; expected {expected}")
+    _check_gpus("evaluate", device_from(settings.accelerator, "evaluate"), settings.devices)
+
+
+def _check_gpus(section: str, device: torch.device, devices: int) -> None:
+    if device.type == "cuda" and devices > torch.cuda.device_count():
+        raise UserError(
+            f"{section}.devices is {devices}, but torch sees {torch.cuda.device_count()} GPUs; "
+            f"lower it, or use {section}.accelerator=cpu"
+        )
 
 
 def _none_or_positive(value: int | None) -> bool:

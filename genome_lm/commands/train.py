@@ -2,12 +2,15 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 
 from genome_lm import __version__
 from genome_lm.allocator import keep_freed_memory
@@ -17,8 +20,17 @@ from genome_lm.checkpoint import VERSION, Description, read_checkpoint
 from genome_lm.checkpoint_file import check_resumable_file
 from genome_lm.choices import TaskKind
 from genome_lm.commands.language_result import LanguageResult
+from genome_lm.commands.resume import (
+    RESULT,
+    ResumePoint,
+    check_same_settings,
+    finished_result,
+    resume_point,
+    sole_owner,
+)
 from genome_lm.commands.session import Session, Undertaking, plain_settings, run, say, silence
 from genome_lm.commands.settings import check_settings
+from genome_lm.commands.start import start_for
 from genome_lm.commands.train_language import train_language
 from genome_lm.commands.training_result import TrainResult, training_result
 from genome_lm.config import TrainConfig
@@ -28,6 +40,7 @@ from genome_lm.dataset.feature_rows import FeatureRows, rows_bytes
 from genome_lm.dataset.fraction import rate_among, training_windows
 from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.errors import UserError
+from genome_lm.held_out import with_start
 from genome_lm.module import MultitaskModule
 from genome_lm.naming import task_set_name
 from genome_lm.network import Network
@@ -55,7 +68,31 @@ def train(
         UserError: the configuration or the data cannot be used, or the loss stops being finite.
     """
     check_settings(config)
-    session = Session(config, run_dir, interactive, provenance(command), callbacks)
+    with sole_owner(run_dir) if not rank_zero_only.rank else nullcontext():
+        if config.resume is not None and (done := _finished(config, run_dir)) is not None:
+            return done
+        resume = resume_point(config, run_dir)
+        return _train(Session(config, run_dir, interactive, provenance(command), callbacks, resume))
+
+
+def _finished(config: TrainConfig, run_dir: Path) -> TrainResult | LanguageResult | None:
+    """The result of a run that is done already."""
+    result = finished_result(run_dir, plain_settings(config))
+    if result is None:
+        return None
+    kind = LanguageResult if config.task.name is TaskKind.language_model else TrainResult
+    try:
+        done = kind(**result)
+    except TypeError as error:
+        raise UserError(
+            f"{run_dir / RESULT} was written by another version of genome_lm; give another run_dir"
+        ) from error
+    say("done    %s: valid perplexity %.4f; nothing is left to train", run_dir, done.valid_perplexity)
+    return done
+
+
+def _train(session: Session) -> TrainResult | LanguageResult:
+    config = session.config
     if config.trainer.keep_freed_memory:
         keep_freed_memory()
     if config.trainer.threads is not None:
@@ -74,7 +111,8 @@ def _train_multitask(session: Session) -> TrainResult:
     tasks = choose_tasks(
         dataset, config.data.min_positive_rate, config.data.tasks.ids, config.data.tasks.groups
     )
-    description = describe(config, dataset, tasks)
+    start, started_from = start_for(config, dataset.origin, session.resume)
+    description = describe(config, dataset, tasks, started_from)
     datamodule = datamodule_from(dataset, tasks, config.data, config.seed)
     module = module_from(
         description,
@@ -84,10 +122,10 @@ def _train_multitask(session: Session) -> TrainResult:
         config.task.weighting,
     )
     parameters = sum(parameter.numel() for parameter in module.parameters())
-    if config.ckpt_path is not None:
-        _check_resumable(config, description)
-    elif config.model.init_from is not None:
-        start_from(module.network, vars(description), Path(config.model.init_from))
+    if session.resume is not None:
+        _check_resumable(config, description, session.resume)
+    elif start is not None:
+        start_from(module.network, vars(description), start)
     else:
         module.network.load_sources()
 
@@ -107,6 +145,8 @@ def _train_multitask(session: Session) -> TrainResult:
         if config.model.init_from is not None:
             say("from    %s", config.model.init_from)
         say("run     %s", session.run_dir)
+        if session.resume is not None:
+            say("resume  %s, %s steps", session.resume.path, f"{session.resume.step:,}")
 
     module.feature_rows = _feature_rows(config, module.network, dataset)
     settled = _settled_norm(config, module, datamodule)
@@ -170,7 +210,9 @@ def _done(result: TrainResult) -> str:
     )
 
 
-def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Description:
+def describe(
+    config: TrainConfig, dataset: Dataset, tasks: np.ndarray, started_from: Mapping[str, Any] | None = None
+) -> Description:
     """What the checkpoints of this run will say about themselves."""
     table = dataset.tasks.subset(tasks)
     settings = plain_settings(config)
@@ -203,11 +245,10 @@ def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Descri
             0.0 if config.data.tasks.ids else config.data.min_positive_rate,  # ids count whatever their rate
             "chosen by id or group" if config.data.tasks.ids or config.data.tasks.groups else "",
         ),
-        dataset={
+        dataset=with_start(dataset.origin, started_from)
+        | {
             # The embedded dataset is found again wherever the package is installed.
             "path": str(dataset.path.resolve()) if config.data.path else None,
-            "checksum": dataset.checksum,
-            "genome_build": dataset.genome_build,
             "window_bp": dataset.window_bp,
             "bin_bp": dataset.bin_bp,
             "train_fraction": config.data.train_fraction,
@@ -216,10 +257,12 @@ def describe(config: TrainConfig, dataset: Dataset, tasks: np.ndarray) -> Descri
     )
 
 
-def _check_resumable(config: TrainConfig, description: Description) -> None:
+def _check_resumable(config: TrainConfig, description: Description, resume: ResumePoint) -> None:
     """A checkpoint to go on from must hold the same network and the same tasks, and leave epochs to train."""
-    check_resumable_file(Path(str(config.ckpt_path)))
-    saved = read_checkpoint(Path(str(config.ckpt_path)))
+    check_resumable_file(resume.path)
+    saved = read_checkpoint(resume.path)
+    if resume.exact:
+        check_same_settings(resume.config, description.config, resume.path.parents[1])
     parts = ("encoder", "tokenizer", "stem", "strand_encoding", "window_features", "head", "context_bp")
     for name in ("tasks", *parts):
         if getattr(saved.description, name) != getattr(description, name):
@@ -235,8 +278,8 @@ def _check_resumable(config: TrainConfig, description: Description) -> None:
             "or train anew without ckpt_path"
         )
     network_with_weights(saved, config.allowed_packages)
-    if saved.epochs >= config.trainer.max_epochs:
+    if resume.epochs >= config.trainer.max_epochs and not resume.exact:
         raise UserError(
-            f"checkpoint {saved.path} has {saved.epochs} epochs behind it and trainer.max_epochs is "
+            f"checkpoint {saved.path} has {resume.epochs} epochs behind it and trainer.max_epochs is "
             f"{config.trainer.max_epochs}; give more to go on"
         )

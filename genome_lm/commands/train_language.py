@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 from genome_lm import __version__
 from genome_lm.build import optimizer_from
@@ -16,9 +16,12 @@ from genome_lm.build_language import (
 from genome_lm.checkpoint import VERSION
 from genome_lm.checkpoint_file import check_resumable_file
 from genome_lm.commands.language_result import NEXT_BASE, LanguageResult, language_result
+from genome_lm.commands.resume import ResumePoint, check_same_settings
 from genome_lm.commands.session import Session, Undertaking, plain_settings, run, say
+from genome_lm.commands.start import start_for
 from genome_lm.config import TrainConfig
 from genome_lm.errors import UserError
+from genome_lm.held_out import with_start
 from genome_lm.language.checkpoint import LanguageDescription, read_language_checkpoint
 from genome_lm.language.comparison import fit_rivals, target_words
 from genome_lm.language.module import LanguageModule
@@ -34,12 +37,13 @@ def train_language(session: Session) -> LanguageResult:
     """
     config = session.config
     sequence = sequence_from(config.task, config.data)
-    description = describe(config, sequence)
+    start, started_from = start_for(config, sequence.origin, session.resume)
+    description = describe(config, sequence, started_from)
     network = language_network_from(description, config.allowed_packages)
-    if config.ckpt_path is not None:
-        _check_resumable(config, description)
-    elif config.model.init_from is not None:
-        start_from(network, vars(description), Path(config.model.init_from))
+    if session.resume is not None:
+        _check_resumable(config, description, session.resume)
+    elif start is not None:
+        start_from(network, vars(description), start)
     else:
         network.load_sources()
     data = language_data_from(sequence, config.data, config.seed)
@@ -75,6 +79,8 @@ def train_language(session: Session) -> LanguageResult:
         if config.model.init_from is not None:
             say("from    %s", config.model.init_from)
         say("run     %s", session.run_dir)
+        if session.resume is not None:
+            say("resume  %s, %s steps", session.resume.path, f"{session.resume.step:,}")
 
     def line(values: Mapping[str, float]) -> str:
         # A training that runs out of time may end an epoch before it is validated.
@@ -124,7 +130,9 @@ def _announce_sequence(config: TrainConfig, sequence: SplitSequence) -> None:
         say("        %-5s %s", name, ", ".join(sequence.origin["regions"][name]) or "none")
 
 
-def describe(config: TrainConfig, sequence: SplitSequence) -> LanguageDescription:
+def describe(
+    config: TrainConfig, sequence: SplitSequence, started_from: Mapping[str, Any] | None = None
+) -> LanguageDescription:
     """What the checkpoints of this run will say about themselves."""
     settings = plain_settings(config)
     return LanguageDescription(
@@ -136,15 +144,17 @@ def describe(config: TrainConfig, sequence: SplitSequence) -> LanguageDescriptio
         stem=settings["stem"],
         encoder=settings["model"]["encoder"],
         context_bp=config.data.context_bp,
-        sequence=sequence.origin,
+        sequence=with_start(sequence.origin, started_from),
         config=settings,
     )
 
 
-def _check_resumable(config: TrainConfig, description: LanguageDescription) -> None:
+def _check_resumable(config: TrainConfig, description: LanguageDescription, resume: ResumePoint) -> None:
     """A checkpoint to go on from must hold the same network and sequence, and leave epochs to train."""
-    check_resumable_file(Path(str(config.ckpt_path)))
-    saved = read_language_checkpoint(Path(str(config.ckpt_path)))
+    check_resumable_file(resume.path)
+    saved = read_language_checkpoint(resume.path)
+    if resume.exact:
+        check_same_settings(resume.config, description.config, resume.path.parents[1])
     for name in ("encoder", "tokenizer", "stem", "context_bp"):
         if getattr(saved.description, name) != getattr(description, name):
             raise UserError(
@@ -158,9 +168,9 @@ def _check_resumable(config: TrainConfig, description: LanguageDescription) -> N
                 "repeat the settings of its config.yaml, or train anew without ckpt_path"
             )
     language_network_with_weights(saved, config.allowed_packages)
-    if saved.epochs >= config.trainer.max_epochs:
+    if resume.epochs >= config.trainer.max_epochs and not resume.exact:
         raise UserError(
-            f"checkpoint {saved.path} has {saved.epochs} epochs behind it and trainer.max_epochs is "
+            f"checkpoint {saved.path} has {resume.epochs} epochs behind it and trainer.max_epochs is "
             f"{config.trainer.max_epochs}; give more to go on"
         )
 

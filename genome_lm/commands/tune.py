@@ -134,7 +134,7 @@ def _check_folder(folder: Path) -> None:
 def _check_trial(config: TrainConfig) -> None:
     check_settings(config)
     optimizer_from(config.optimizer)
-    if config.trainer.devices > 1:  # Lightning would start the whole study again in each further rank
+    if config.trainer.devices != 1:  # the callback that judges a trial is in this process
         raise UserError(
             f"trainer.devices is {config.trainer.devices}; a study trains each trial on 1 device: "
             "start the command once a device instead, in the same study_dir"

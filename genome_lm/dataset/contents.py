@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from genome_lm.dataset.bits import count_bits
 from genome_lm.errors import UserError
+from genome_lm.hdf5.mapping import MappedArray
 
 SPLITS = ("train", "valid", "test")
 """Names of the splits; the code of a split in `Dataset.split` is its position here."""
-
-_LABEL_BLOCK = 1 << 16  # windows unpacked at once when counting: 60 MB at 919 tasks
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,34 @@ class Dataset:
     split: np.ndarray  # uint8 [n_windows], codes as in SPLITS
     packed_labels: np.ndarray  # uint8 [n_windows, ceil(n_tasks / 8)], lowest bit first
     tasks: TaskTable
+    mapped: dict[str, MappedArray] = field(default_factory=dict)  # by field: arrays that stay in the file
+
+    def is_mapped(self, name: str) -> bool:
+        """Whether the array of that field stays in its file."""
+        return name in self.mapped and getattr(self, name) is self.mapped[name].array
+
+    def __getstate__(self) -> dict[str, object]:
+        """What a pickle holds: of mapped arrays their place alone."""
+        mapped = {name: each for name, each in self.mapped.items() if self.is_mapped(name)}
+        rest = {name: value for name, value in vars(self).items() if name not in mapped}
+        return rest | {"mapped": mapped}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        vars(self).update({name: each.array for name, each in self.mapped.items()})
 
     @property
     def n_windows(self) -> int:
         return len(self.offset)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What a checkpoint says of the data that it was trained on, plain values."""
+        return {
+            "checksum": self.checksum,
+            "genome_build": self.genome_build,
+            "regions": {name: list(self.recipe.get(name) or []) for name in ("valid", "test")},
+        }
 
     def windows_of(self, split: str) -> np.ndarray:
         """Indices of the windows of `split`, int64, in dataset order.
@@ -131,7 +156,8 @@ class Dataset:
     def positive_rate(self, split: str = "train") -> np.ndarray:
         """Share of positive windows of each task in `split`, float64 [n_tasks]; NaN for an empty split."""
         windows = self.windows_of(split)
-        positives = np.zeros(len(self.tasks), dtype=np.int64)
-        for first in range(0, len(windows), _LABEL_BLOCK):
-            positives += self.labels(windows[first : first + _LABEL_BLOCK]).sum(axis=0, dtype=np.int64)
-        return positives / len(windows) if len(windows) else np.full(len(self.tasks), np.nan)
+        return self.positives(windows) / len(windows) if len(windows) else np.full(len(self.tasks), np.nan)
+
+    def positives(self, windows: np.ndarray) -> np.ndarray:
+        """How many of `windows` (dataset indices) are positive for each task, int64 [n_tasks]."""
+        return count_bits(self.packed_labels, windows)[: len(self.tasks)]

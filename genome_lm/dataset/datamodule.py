@@ -1,37 +1,19 @@
 """Batches for Lightning: whole batches at once, drawn in an order that the seed alone decides."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
 
-import lightning as L
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
+from genome_lm.choices import Resident
+from genome_lm.dataset.batch import Batch, Plan
 from genome_lm.dataset.contents import Dataset
+from genome_lm.dataset.position import ResumableLoading
+from genome_lm.dataset.resident import ResidentBatches, ResidentWindows, stays_resident
 from genome_lm.dna import reverse_complement
 from genome_lm.errors import UserError
-
-
-class Batch(NamedTuple):
-    """One batch: base codes, uint8 [batch, context_bp]; labels, uint8 [batch, n_tasks]; and the windows'
-    indices in the dataset, int64 [batch]."""
-
-    codes: Tensor
-    labels: Tensor
-    window: Tensor
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Which windows a batch holds and how each is augmented; arrays of the batch's length."""
-
-    window: np.ndarray  # int64 dataset indices
-    shift: np.ndarray  # int64 bp
-    flip: np.ndarray  # bool: read as the reverse complement
 
 
 class EpochSampler(Sampler[Plan]):
@@ -49,6 +31,8 @@ class EpochSampler(Sampler[Plan]):
         reverse_complement: whether each example is flipped with probability 1/2.
         seed: of the generator.
         rank, world_size: this process's number and the number of processes.
+        epoch: to draw first.
+        first_batch: of that epoch, where a resumed training goes on; later ones are drawn whole.
     """
 
     def __init__(
@@ -62,6 +46,8 @@ class EpochSampler(Sampler[Plan]):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        epoch: int = 0,
+        first_batch: int = 0,
     ) -> None:
         self.windows = windows
         self.batch_size = batch_size
@@ -71,7 +57,8 @@ class EpochSampler(Sampler[Plan]):
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.epoch = 0
+        self.epoch = epoch
+        self._resumed = (epoch, first_batch)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch to draw next; Lightning calls this."""
@@ -98,7 +85,9 @@ class EpochSampler(Sampler[Plan]):
         )
         flip = generator.random(n) < 0.5 if self.reverse_complement else np.zeros(n, dtype=bool)
         starts = self._starts()
-        for first, end in zip(starts, [*starts[1:], n], strict=True):
+        epoch, first_batch = self._resumed
+        spans = list(zip(starts, [*starts[1:], n], strict=True))
+        for first, end in spans[first_batch if self.epoch == epoch else 0 :]:
             size = end - first
             mine = slice(
                 first + size * self.rank // self.world_size,
@@ -129,7 +118,7 @@ class WindowBatches(TorchDataset[Batch]):
         return Batch(torch.from_numpy(codes), torch.from_numpy(labels), torch.from_numpy(plan.window))
 
 
-class GenomeDataModule(L.LightningDataModule):
+class GenomeDataModule(ResumableLoading):
     """Train, validation and test batches of one dataset file.
 
     Args:
@@ -145,6 +134,8 @@ class GenomeDataModule(L.LightningDataModule):
         seed: of order and augmentation.
         train_windows: dataset indices of the windows to train on, int64, from `training_windows`; None for
             all of the training split.
+        resident: whether the dataset lies on the trainer's device and batches are cut there; `num_workers`
+            does not count then.
 
     Raises:
         UserError: the context or the shift does not fit the stored windows, or a number is out of range.
@@ -163,6 +154,7 @@ class GenomeDataModule(L.LightningDataModule):
         num_workers: int = 0,
         seed: int = 0,
         train_windows: np.ndarray | None = None,
+        resident: Resident = Resident.never,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -191,8 +183,28 @@ class GenomeDataModule(L.LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.train_windows = dataset.windows_of("train") if train_windows is None else train_windows
+        self.resident = resident
+        self._placed: tuple[torch.device, ResidentWindows | None] | None = None
 
-    def _loader(self, sampler: EpochSampler) -> DataLoader[Batch]:
+    def resident_windows(self) -> ResidentWindows | None:
+        """The dataset on the trainer's device, copied at the first call; None where it stays with the host.
+
+        Decided once a device: training and validation batches are of one kind, however little memory is left.
+
+        Raises:
+            UserError: it must lie on the device and does not fit.
+        """
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if self._placed is None or self._placed[0] != device:
+            resident = stays_resident(self.resident, self.dataset, device)
+            self._placed = device, ResidentWindows(self.dataset, device) if resident else None
+        return self._placed[1]
+
+    def _loader(self, sampler: EpochSampler) -> DataLoader[Batch] | ResidentBatches:
+        windows = None if self.resident is Resident.never else self.resident_windows()
+        if windows is not None:
+            augmented = sampler.max_shift_bp > 0 or sampler.reverse_complement
+            return ResidentBatches(windows, sampler, self.tasks, self.context_bp, augmented=augmented)
         return DataLoader(
             WindowBatches(self.dataset, self.tasks, self.context_bp),
             sampler=sampler,
@@ -202,7 +214,7 @@ class GenomeDataModule(L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def _evaluation_loader(self, split: str) -> DataLoader[Batch]:
+    def _evaluation_loader(self, split: str) -> DataLoader[Batch] | ResidentBatches:
         rank, world_size = self._rank()
         return self._loader(
             EpochSampler(
@@ -213,7 +225,7 @@ class GenomeDataModule(L.LightningDataModule):
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Batch] | ResidentBatches:
         """Shuffled, augmented batches of the training split."""
         rank, world_size = self._rank()
         return self._loader(
@@ -226,13 +238,15 @@ class GenomeDataModule(L.LightningDataModule):
                 seed=self.seed,
                 rank=rank,
                 world_size=world_size,
+                epoch=self.first_epoch,
+                first_batch=self.first_batch,
             )
         )
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[Batch] | ResidentBatches:
         """Validation batches in dataset order, without augmentation."""
         return self._evaluation_loader("valid")
 
-    def test_dataloader(self) -> DataLoader[Batch]:
+    def test_dataloader(self) -> DataLoader[Batch] | ResidentBatches:
         """Test batches in dataset order, without augmentation."""
         return self._evaluation_loader("test")

@@ -34,5 +34,5 @@ def rate_among(dataset: Dataset, windows: np.ndarray) -> np.ndarray:
     A task without positives (or negatives) among them counts half of one: that few windows have none does not
     make it impossible.
     """
-    positives = dataset.labels(windows).sum(axis=0, dtype=np.int64)
+    positives = dataset.positives(windows)
     return np.clip(positives, 0.5, len(windows) - 0.5) / len(windows)

@@ -53,7 +53,7 @@ def read_manifest(path: Path) -> Manifest:
         UserError: unreadable, empty, a required column missing; names the line: a wrong number of columns,
             an id that is empty or repeated, a file that does not exist, a selects_bins other than 0 or 1.
     """
-    header, rows = _table(path)
+    header, rows = read_rows(path, "tracks", "manifest")
     id_column = next((name for name in _ID_COLUMNS if name in header), None)
     for name, present in (("task_id", id_column is not None), ("file", "file" in header)):
         if not present:
@@ -81,27 +81,36 @@ def read_manifest(path: Path) -> Manifest:
     reference = {}
     for name in header:
         if name not in known:
-            scores = _scores(path, name, [row[name] for _, row in rows])
+            scores = scores_of(path, name, [row[name] for _, row in rows])
             if scores is not None:
                 reference[name] = scores
     return Manifest(path, tuple(tracks), reference)
 
 
-def _table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Column names, and (line number, entries by column) of each line."""
+def read_rows(
+    path: Path, content: str, kind: str = "table"
+) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Column names, and (line number, entries by column) of each line, of a tab-separated table.
+
+    Args:
+        content, kind: what the lines and the table are, for messages.
+
+    Raises:
+        UserError: unreadable or empty, a column named twice, or a line with another number of columns.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text table (no UTF-8); expected tab-separated columns") from error
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; check the path of the manifest") from error
+        raise UserError(f"cannot read {path}: {error.strerror}; check the path of the {kind}") from error
     lines = [
         (number, [entry.strip() for entry in line.split("\t")])
         for number, line in enumerate(text.split("\n"), start=1)
         if line.strip() and not line.startswith("#")
     ]
     if len(lines) < 2:
-        raise UserError(f"{path}: no tracks; expected a line of column names and one line a peak file")
+        raise UserError(f"{path}: no {content}; expected a line of column names, and a line for each")
     header = lines[0][1]
     repeated = {name for name in header if header.count(name) > 1}
     if repeated:
@@ -135,7 +144,7 @@ def _track(path: Path, number: int, row: dict[str, str], task_id: str) -> Track:
     return Track(id=task_id, file=file, selects_bins=_YES_NO[selects], **texts)
 
 
-def _scores(path: Path, name: str, entries: list[str]) -> np.ndarray | None:
+def scores_of(path: Path, name: str, entries: list[str]) -> np.ndarray | None:
     """The column as float64, NaN where unknown; None when it is no column of numbers."""
     scores = np.full(len(entries), math.nan)
     for index, entry in enumerate(entries):

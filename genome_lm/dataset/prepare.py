@@ -76,6 +76,7 @@ def prepare(
             maker.pieces(records),
             sources,
             settings.compression_level,
+            settings.storage,
         )
     for split, count in zip(SPLITS, maker.windows, strict=True):
         if not count:

@@ -37,6 +37,15 @@ class Region:
         return f"{SPLITS[self.split]} {self.chromosome}:{self.start:,}-{self.end:,}"
 
 
+def interval_of(text: str) -> tuple[str, int, int | None]:
+    """Chromosome, start and end of a region's text without its genome; None for the end of a whole one."""
+    match = _REGION.fullmatch(text)
+    if match is None:
+        return text, 0, None
+    start, end = (int(re.sub("[,_]", "", match[side])) for side in ("start", "end"))
+    return match["chromosome"], start, end
+
+
 def parse_region(text: str, split: int, lengths: Mapping[str, int], section: str = "splits") -> Region:
     """Parse "chr20:40,000,000-48,000,000" (0-based, half-open) or a bare chromosome name.
 
@@ -59,9 +68,8 @@ def parse_region(text: str, split: int, lengths: Mapping[str, int], section: str
             f"set {section}.{SPLITS[split]} to chromosomes or regions of it, such as "
             f"'chr20:40,000,000-48,000,000' ({_DEFAULTS[section]})"
         )
-    assert match is not None
-    start, end = (int(re.sub("[,_]", "", match[side])) for side in ("start", "end"))
-    if start >= end:
+    _, start, end = interval_of(text)
+    if end is None or start >= end:
         raise UserError(
             f"{SPLITS[split]} region {text!r} is empty; expected start < end (0-based, half-open)"
         )

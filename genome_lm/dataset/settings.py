@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from genome_lm.choices import EndPolicy, NPolicy
+from genome_lm.choices import EndPolicy, NPolicy, Storage
 from genome_lm.errors import UserError
 
 
@@ -24,7 +24,7 @@ class PrepareSettings:
 
     A bin that shares a base with the `blacklist` (a BED file) is dropped. `background_per_positive` adds
     that many bins without a peak of any task for each bin kept, drawn by `seed`. `strict` refuses tracks
-    without any peak on the genome.
+    without any peak on the genome. `storage` is how the file holds all this, and changes none of it.
     """
 
     genome_build: str
@@ -42,6 +42,7 @@ class PrepareSettings:
     seed: int = 0
     strict: bool = False
     compression_level: int = 4
+    storage: Storage = Storage.auto
 
     def __post_init__(self) -> None:
         """Raises UserError for a value outside its range."""

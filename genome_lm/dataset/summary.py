@@ -53,8 +53,7 @@ class PrepareSummary:
 
     def tasks_with_rate(self, min_positive_rate: float, split: str = "train") -> int:
         """Tasks of which at least that share of the split's windows is positive."""
-        code = SPLITS.index(split)
-        return int(np.count_nonzero(self.positives[code] >= min_positive_rate * max(1, self.windows[code])))
+        return tasks_with_rate(self.windows, self.positives, min_positive_rate, split)
 
     def tasks_without_positives(self, split: str) -> tuple[str, ...]:
         absent = self.positives[SPLITS.index(split)] == 0
@@ -79,15 +78,35 @@ class PrepareSummary:
             f"tasks {len(self.task_ids):,}, of which {self.tasks_with_rate(0.01):,} have >= 1% "
             "positives in train; "
             f"{len(self.tracks_without_peaks)} without a peak on this genome",
-            f"{'split':<6} {'windows':>10}   {'positives per task: min':>23} {'median':>10} {'max':>10} "
-            "  without positives",
+            *split_lines(self.windows, self.positives),
         ]
-        for code, split in enumerate(SPLITS):
-            counts = self.positives[code]
-            lines.append(
-                f"{split:<6} {self.windows[code]:>10,}   {counts.min():>23,} {np.median(counts):>10,.0f} "
-                f"{counts.max():>10,}   {len(self.tasks_without_positives(split)):,}"
-            )
         if self.peaks_elsewhere:
             lines.append(f"{self.peaks_elsewhere:,} peaks lie on chromosomes that the FASTA does not have")
         return "\n".join(lines)
+
+
+def tasks_with_rate(
+    windows: tuple[int, ...], positives: np.ndarray, min_positive_rate: float, split: str = "train"
+) -> int:
+    """Tasks of which at least that share of the split's windows is positive.
+
+    Args:
+        windows: by split.
+        positives: int64 [splits, n_tasks].
+    """
+    code = SPLITS.index(split)
+    return int(np.count_nonzero(positives[code] >= min_positive_rate * max(1, windows[code])))
+
+
+def split_lines(windows: tuple[int, ...], positives: np.ndarray) -> list[str]:
+    """A table of the splits; arguments as of `tasks_with_rate`."""
+    lines = [
+        f"{'split':<6} {'windows':>10}   {'positives per task: min':>23} {'median':>10} {'max':>10} "
+        "  without positives"
+    ]
+    for split, n_windows, counts in zip(SPLITS, windows, positives, strict=True):
+        lines.append(
+            f"{split:<6} {n_windows:>10,}   {counts.min():>23,} {np.median(counts):>10,.0f} "
+            f"{counts.max():>10,}   {np.count_nonzero(counts == 0):,}"
+        )
+    return lines

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from genome_lm.batch_norm import BatchNorm
 from genome_lm.encoders.base import FixedLengthEncoder
 from genome_lm.encoders.checks import check_dropouts, check_sizes
 from genome_lm.encoders.lengths import least_length, length_after
@@ -69,27 +70,16 @@ class BassetEncoder(FixedLengthEncoder):
         # Pooling comes before the ReLU, not after it as published: the same values of fewer positions.
         layers: list[nn.Module] = []
         for (inputs, outputs), (kernel, pool) in zip(pairwise([input_width, *channels]), stages, strict=True):
-            layers += [nn.Conv1d(inputs, outputs, kernel), nn.BatchNorm1d(outputs)]
+            layers += [nn.Conv1d(inputs, outputs, kernel), BatchNorm(outputs)]
             layers += [nn.MaxPool1d(pool), nn.ReLU()]
         self.convolutions = nn.Sequential(*layers)
         dense: list[nn.Module] = []
         flat = channels[-1] * length_after(length, stages)
         for inputs, outputs in pairwise([flat, *hidden_sizes]):
-            dense += [nn.Linear(inputs, outputs), _FeatureNorm(outputs), nn.ReLU(), nn.Dropout(dropout)]
+            dense += [nn.Linear(inputs, outputs), BatchNorm(outputs), nn.ReLU(), nn.Dropout(dropout)]
         self.hidden = nn.Sequential(*dense)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         self.check_length(tokens)
         final: Tensor = self.hidden(self.convolutions(tokens.transpose(1, 2)).flatten(1))
         return final.unsqueeze(1), final
-
-
-class _FeatureNorm(nn.BatchNorm1d):
-    """Batch normalisation of vectors; a batch of one has no spread and takes the running statistics."""
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        if self.training and len(vectors) == 1:
-            return nn.functional.batch_norm(
-                vectors, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-            )
-        return super().forward(vectors)

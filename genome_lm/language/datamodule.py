@@ -2,14 +2,15 @@
 
 from typing import NamedTuple
 
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from genome_lm.dataset.datamodule import EpochSampler, Plan
+from genome_lm.dataset.batch import Plan
+from genome_lm.dataset.datamodule import EpochSampler
+from genome_lm.dataset.position import ResumableLoading
 from genome_lm.dna import reverse_complement
 from genome_lm.errors import UserError
 from genome_lm.language.sequence import Segments, SplitSequence
@@ -69,7 +70,7 @@ def _counted(pieces: np.ndarray) -> np.ndarray:
     return np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
 
 
-class LanguageDataModule(L.LightningDataModule):
+class LanguageDataModule(ResumableLoading):
     """Stretches of training, validation and test sequence.
 
     An epoch reads as many stretches as cover the training sequence once, in random order, each moved by up to
@@ -153,6 +154,8 @@ class LanguageDataModule(L.LightningDataModule):
             seed=self.seed,
             rank=rank,
             world_size=world_size,
+            epoch=self.first_epoch,
+            first_batch=self.first_batch,
         )
         return self._loader("train", starts, sampler)
 

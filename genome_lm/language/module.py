@@ -8,10 +8,14 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from genome_lm.collectives import mean_over_ranks
 from genome_lm.language.datamodule import StretchBatch
 from genome_lm.language.network import N_LETTERS, LanguageNetwork, Prediction
 from genome_lm.metrics.next_base import NextBaseCrossEntropy
 from genome_lm.optimizer import OptimizerSettings
+
+TRAIN_LOSS = "train_loss"
+"""In checkpoints: the sums behind the training perplexity, of the epoch so far."""
 
 
 class LanguageModule(L.LightningModule):
@@ -89,10 +93,15 @@ class LanguageModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["genome_lm"] = self.description
+        checkpoint[TRAIN_LOSS] = self.train_loss.sums()  # of an epoch that a resumed training ends
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if TRAIN_LOSS in checkpoint:  # older ones lack it
+            self.train_loss.restore(checkpoint[TRAIN_LOSS], self.global_rank)
 
 
 def next_base_loss(prediction: Prediction) -> Tensor:
-    """Mean cross-entropy of the known bases of a prediction, in nats; 0 where none is known."""
+    """Mean cross-entropy of the known bases of a prediction, in nats, of all ranks; 0 where none is known."""
     targets = prediction.targets.long()
     summed = nn.functional.cross_entropy(
         prediction.logits.flatten(0, 1).float(),
@@ -100,4 +109,5 @@ def next_base_loss(prediction: Prediction) -> Tensor:
         ignore_index=N_LETTERS,  # the code of N
         reduction="sum",
     )
-    return summed / (targets < N_LETTERS).sum().clamp(min=1)
+    known = (targets < N_LETTERS).sum()
+    return mean_over_ranks(summed / known.clamp(min=1), known)

@@ -73,12 +73,7 @@ def sequence_of_dataset(dataset: Dataset, stretch_bp: int) -> SplitSequence:
         )
     where = f"dataset {dataset.path}"
     _refuse_empty(splits, where, stretch_bp)
-    origin = {
-        "checksum": dataset.checksum,
-        "genome_build": dataset.genome_build,
-        "regions": {name: list(dataset.recipe.get(name) or []) for name in ("valid", "test")},
-    }
-    return SplitSequence(splits, origin)
+    return SplitSequence(splits, dataset.origin)
 
 
 def sequence_of_fasta(

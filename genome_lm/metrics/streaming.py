@@ -1,5 +1,7 @@
 """Scores gathered batch by batch, for any Lightning module and any number of ranks."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -29,6 +31,20 @@ class StreamingMean(Metric):
         # Half-precision training casts every module, metrics included; the empty total loses nothing by it.
         self.total = self.total.double() + summed
         self.count += count
+
+    def sums(self) -> dict[str, Tensor]:
+        """What was added on all ranks, for a checkpoint; every rank must ask."""
+        with self.sync_context():
+            return {"total": self.total.detach().clone(), "count": self.count.detach().clone()}
+
+    def restore(self, sums: Mapping[str, Tensor], rank: int) -> None:
+        """Go on from `sums` of a checkpoint: what was added then by all ranks counts once, on rank 0."""
+        self.reset()
+        if not rank:
+            self.total += sums["total"].to(self.total)
+            self.count += sums["count"].to(self.count)
+        self._update_count = int(bool(sums["count"]))
+        self._computed = None
 
     def compute(self) -> Tensor:
         """float64 scalar; NaN before anything was added."""

@@ -10,8 +10,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from genome_lm.errors import UserError
+from genome_lm.locks import FileLock, locked
 from genome_lm.tuning.journal import open_journal
-from genome_lm.tuning.locks import FileLock, locked
 from genome_lm.tuning.space import Space
 
 JOURNAL = "study.journal"

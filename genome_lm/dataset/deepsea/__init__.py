@@ -1,0 +1,1 @@
+"""DeepSEA's own files: train.mat, valid.mat and test.mat."""

@@ -1,0 +1,1 @@
+"""Files from elsewhere: checked in a process of their own before they are believed."""
