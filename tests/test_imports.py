@@ -25,6 +25,7 @@ ARROWS: dict[str, set[str]] = {
     "naming": set(),
     "pickled": {"plain"},
     "plain": set(),
+    "plain_yaml": {"plain"},
     "runs": {"errors"},
     "tables": set(),
     "threads": set(),
@@ -58,7 +59,7 @@ ARROWS: dict[str, set[str]] = {
     "checkpoint_file": {"archive", "errors", "exported", "pickled"},
     "checkpoint": {"checkpoint_file", "choices", "errors", "plain"},
     "restore": {"checkpoint", "errors"},
-    "callbacks": {"errors"},
+    "callbacks": {"checkpoint_file", "errors"},
     "held_out": {"checkpoint", "dataset", "language"},
     "pretrained": {"checkpoint", "errors", "language", "network"},
     "evaluation": {
@@ -79,7 +80,7 @@ ARROWS: dict[str, set[str]] = {
     "build_language": {"build", "config", "errors", "language", "restore"},
     "report": {"atomic", "errors", "plain", "report"},
     "leaderboard": {
-        "atomic", "errors", "leaderboard", "plain", "provenance", "report", "runs", "tables",
+        "atomic", "errors", "leaderboard", "plain", "plain_yaml", "provenance", "report", "runs", "tables",
     },
     "locks": set(),
     "sweep": {"atomic", "leaderboard", "sweeping", "tables"},
@@ -94,7 +95,7 @@ ARROWS: dict[str, set[str]] = {
         "checkpoint_file", "choices", "commands", "commands.arguments", "config", "dataset",
         "dataset.datamodule", "dataset.feature_rows",
         "errors", "evaluation", "language", "loggers", "module",
-        "exported", "held_out", "naming", "network", "plain", "prediction", "pretrained", "provenance",
+        "exported", "held_out", "naming", "network", "plain", "plain_yaml", "prediction", "pretrained", "provenance",
         "report", "runs", "tables", "tracking",
     },
     "commands.tune": {

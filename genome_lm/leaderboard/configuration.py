@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from genome_lm.leaderboard.fields import Damaged, Fields
-from genome_lm.leaderboard.plain_yaml import plain_yaml
 from genome_lm.plain import plain_text
+from genome_lm.plain_yaml import plain_yaml
 
 CONFIG_FILE = "config.yaml"
 
