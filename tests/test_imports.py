@@ -63,12 +63,14 @@ ARROWS: dict[str, set[str]] = {
     "held_out": {"checkpoint", "dataset", "language"},
     "pretrained": {"checkpoint", "errors", "language", "network"},
     "evaluation": {
-        "evaluation", "choices", "dataset", "metrics", "network", "atomic", "errors", "tables", "threads",
+        "evaluation", "choices", "dataset", "isolation", "metrics", "network", "atomic", "errors", "tables",
+        "threads",
     },
     "prediction": {
         "choices", "dataset", "dna", "errors", "evaluation", "network", "plain", "prediction", "tables",
     },
     "config": {"choices"},
+    "config_dirs": {"config_files", "errors", "plain"},
     "config_errors": {"config_files", "errors"},
     "loggers": {"config", "errors", "tracking"},
     "provenance": {"", "config_files"},

@@ -23,10 +23,9 @@ from genome_lm.atomic import replacing
 from genome_lm.dataset.contents import SPLITS, Dataset
 from genome_lm.dataset.layout import to_fixed
 from genome_lm.errors import UserError
+from genome_lm.evaluation.prediction_file import FORMAT, FORMAT_VERSION, check_here, columns_of, opened
+from genome_lm.isolation.checked import ensure_checked
 from genome_lm.metrics.cross_entropy import prior_logits
-
-FORMAT = "genome_lm predictions"
-FORMAT_VERSION = 1
 
 _BLOCK_ELEMENTS = 2**20
 
@@ -116,16 +115,16 @@ def prior_predictions(dataset: Dataset, window: np.ndarray, tasks: np.ndarray) -
 
 
 def mean_predictions(name: str, files: Sequence[Path]) -> Predictions:
-    """The ensemble of several prediction files: their mean logits, one file in memory at a time.
+    """The ensemble of several prediction files of this program: their mean logits, one in memory at a time.
 
     Raises:
         UserError: see `read_predictions`; or the files differ in dataset, tasks or windows.
     """
-    first = read_predictions(files[0])
+    first = read_predictions(files[0], own=True)
     total = first.logits.astype(np.float64)
     descriptions = [first.description]
     for path in files[1:]:
-        other = read_predictions(path)
+        other = read_predictions(path, own=True)
         check_same(first, other)
         total += other.logits
         descriptions.append(other.description)
@@ -192,52 +191,26 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             file.create_dataset(column, data=array, fletcher32=array.size > 0)
 
 
-def read_predictions(path: Path) -> Predictions:
-    """Open and check a prediction file.
+def read_predictions(path: Path, own: bool = False) -> Predictions:
+    """Open and check a prediction file, in a process of its own first (`genome_lm.isolation.checked`).
+
+    Args:
+        own: this program wrote the file a moment ago, so that it is not checked apart.
 
     Raises:
         UserError: the file is missing, unreadable, truncated, damaged, not a prediction file, of a newer
             format, or its contents are not those of valid `Predictions`.
     """
-    if not path.is_file():
-        raise UserError(f"{path} is no file, expected predictions; write them with `genome-lm evaluate`")
-    try:
-        with h5py.File(path, "r") as file:
-            return _read(path, file)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{path} is no whole prediction file ({reason}); write it again with `genome-lm evaluate`"
-        ) from error
-
-
-def _read(path: Path, file: h5py.File) -> Predictions:
-    if file.attrs.get("format") != FORMAT:
-        raise UserError(
-            f"format is {file.attrs.get('format')!r}, expected {FORMAT!r}; choose a prediction file"
+    if path.is_file() and not own:
+        ensure_checked(path, check_here)
+    with opened(path) as file:
+        columns = columns_of(file, path)
+        return Predictions(
+            name=file.attrs["name"],
+            description=file.attrs["description"],
+            logits=columns["logits"][()],
+            window=columns["window"][()],
+            split=columns["split"][()],
+            task_ids=tuple(task.decode() for task in columns["task_ids"][()]),
+            dataset_checksum=file.attrs["dataset_checksum"],
         )
-    version = int(file.attrs.get("format_version", 0))
-    if version != FORMAT_VERSION:
-        raise UserError(
-            f"format version {version}, this program reads {FORMAT_VERSION}; "
-            + ("install a newer genome_lm" if version > FORMAT_VERSION else "predict again")
-        )
-    columns = {name: file[name] for name in ("logits", "window", "split", "task_ids")}
-    # Read nothing before the sizes claimed fit the file: what is stored is not compressed.
-    if not all(isinstance(column, h5py.Dataset) for column in columns.values()) or (
-        sum(column.nbytes for column in columns.values()) > path.stat().st_size
-    ):
-        raise UserError("holds less than it claims; write it again with `genome-lm evaluate`")
-    if columns["task_ids"].dtype.kind != "S":
-        raise UserError(f"task_ids is {columns['task_ids'].dtype}, expected strings; predict again")
-    return Predictions(
-        name=str(file.attrs["name"]),
-        description=str(file.attrs["description"]),
-        logits=columns["logits"][()],
-        window=columns["window"][()],
-        split=columns["split"][()],
-        task_ids=tuple(task.decode() for task in columns["task_ids"][()]),
-        dataset_checksum=str(file.attrs["dataset_checksum"]),
-    )

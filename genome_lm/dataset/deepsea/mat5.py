@@ -188,8 +188,12 @@ def _arrays(file: BinaryIO, size: int, names: tuple[str, ...]) -> Iterator[Array
 def _matrix(stream: _Plain | _Inflated, order: str, names: tuple[str, ...]) -> Array | None:
     """The array that begins here; None if it is none of those named."""
     flags = _element(stream, order, _UINT32, 8, "flags")
+    if len(flags) != 8:
+        raise _Damaged(f"flags of {len(flags)} bytes")
     word, _ = struct.unpack(f"{order}II", flags)
     dimensions = _element(stream, order, _INT32, 4 * _MOST_DIMENSIONS, "dimensions")
+    if len(dimensions) % 4:
+        raise _Damaged(f"dimensions of {len(dimensions)} bytes")
     shape = tuple(int(n) for n in np.frombuffer(dimensions, dtype=f"{order}i4"))
     name = _element(stream, order, _INT8, _LONGEST_NAME, "a name").decode("latin-1")
     if name not in names:
