@@ -16,6 +16,14 @@ from genome_lm.pickled import Refused
 KEY = "genome_lm"
 """Of the description in a checkpoint of Lightning."""
 
+_TRAINING: dict[str, type] = {
+    "epoch": int,
+    "global_step": int,
+    "state_dict": dict,
+    "loops": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+}
 _MOST_EPOCHS = 1 << 31
 _PREFIX = "network."
 
@@ -63,11 +71,11 @@ def check_checkpoint_file(path: Path) -> None:
         ) from error
 
 
-def check_resumable_file(path: Path) -> None:
-    """Check the checkpoint that a training goes on from, before Lightning loads it.
+def load_training(path: Path) -> dict[str, Any]:
+    """Everything in the checkpoint of a training that is to go on, as Lightning wrote it.
 
     Raises:
-        UserError: as `check_checkpoint_file`; or it is an exported model.
+        UserError: as `check_checkpoint_file`; or it is an exported model, or has no state of a training.
     """
     _check_file(path)
     if is_exported(path):
@@ -76,6 +84,15 @@ def check_resumable_file(path: Path) -> None:
             "from; start from its weights with model.init_from, or give the checkpoint itself"
         )
     check_checkpoint_file(path)
+    content = _loaded(path)
+    if not isinstance(content, dict) or not all(
+        isinstance(content.get(name), kind) for name, kind in _TRAINING.items()
+    ):
+        raise UserError(
+            f"checkpoint {path} has no state of a training to go on from; start from its weights with "
+            "model.init_from, or give another checkpoint"
+        )
+    return content
 
 
 def _check_file(path: Path) -> None:

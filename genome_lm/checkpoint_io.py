@@ -1,7 +1,6 @@
 """How Lightning's checkpoints reach the disk and come back: whole or not at all, and without running code."""
 
 import io
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,10 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
+from genome_lm.archive import check_archive
 from genome_lm.atomic import replacing
+from genome_lm.checkpoint_file import load_training
+from genome_lm.pickled import Refused
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -38,10 +40,12 @@ class AtomicCheckpointIO(CheckpointIO):
         map_location: Callable[..., Any] | None = None,
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
-        """Read a checkpoint onto the CPU, as plain values and tensors whatever `weights_only` says."""
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        assert isinstance(content, dict)
-        return content
+        """Read a checkpoint onto the CPU; always as plain values and tensors, whatever `weights_only` says.
+
+        Raises:
+            UserError: see `load_training`.
+        """
+        return load_training(Path(path))
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove the file if it is there."""
@@ -49,9 +53,9 @@ class AtomicCheckpointIO(CheckpointIO):
 
 
 def is_intact(path: Path) -> bool:
-    """Whether every part of a checkpoint file is there and has its checksum (CRC-32, from torch.save)."""
+    """Whether a checkpoint file is whole and sound, see `genome_lm.archive.check_archive`."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError):
+        check_archive(path)
+    except (OSError, Refused):
         return False
+    return True

@@ -27,6 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genome_lm import __version__
 from genome_lm.choices import Launcher
 from genome_lm.config import EvaluateConfig, PredictConfig, PrepareConfig, Resume, TrainConfig
+from genome_lm.config_dirs import check_config_dirs
 from genome_lm.config_errors import explain, refuse_added_keys
 from genome_lm.config_files import config_dir
 from genome_lm.errors import Terminated, UserError
@@ -245,6 +246,7 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
 
     SweepTable.failed = 0
     with _mistakes_in_one_line(), _termination_in_order():  # while it trains, Termination takes the signals
+        check_config_dirs(arguments)
         try:
             hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)(task)()
         except (HydraException, OmegaConfBaseException) as error:

@@ -68,7 +68,7 @@ def write_exported(path: Path, stored: Stored) -> None:
     }
     with replacing(path) as temporary:
         # Its save_file would put a file of its own in the place of this one, which nobody else may read.
-        temporary.write_bytes(save(weights, metadata | {_DIGEST: _digest(metadata, weights)}))
+        temporary.write_bytes(save(weights, metadata | {_DIGEST: digest_of(metadata, weights)}))
 
 
 def read_exported(path: Path) -> Stored:
@@ -89,7 +89,7 @@ def read_exported(path: Path) -> Stored:
     if not {_DESCRIPTION, _EPOCHS, _DIGEST} <= set(metadata):
         raise UserError(f"{path} is not a model of genome_lm; give one written by `genome-lm export`")
     digest = metadata.pop(_DIGEST)
-    if digest != _digest(metadata, weights):
+    if digest != digest_of(metadata, weights):
         raise UserError(f"checkpoint {path} is damaged: it does not agree with its digest; copy it again")
     try:
         description = plain_json(metadata[_DESCRIPTION])
@@ -115,7 +115,7 @@ def _check_header(path: Path) -> None:
     plain_json(text)
 
 
-def _digest(metadata: Mapping[str, str], weights: Mapping[str, Tensor]) -> str:
+def digest_of(metadata: Mapping[str, str], weights: Mapping[str, Tensor]) -> str:
     """SHA-256 over the metadata and over name, type, shape and bytes of each tensor."""
     digest = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
     for name in sorted(weights):

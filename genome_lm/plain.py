@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 MOST_VALUES = 2_000_000
 """Values in one file, each counted as often as it is reached."""
@@ -61,14 +62,31 @@ def check_plain(value: object, leaves: Collection[type] = ()) -> None:
     raise NotPlain(f"values inside each other for more than {MOST_DEPTH} levels")
 
 
+def plain_text(path: Path, most_bytes: int = MOST_TEXT) -> str:
+    """The UTF-8 text in a file: an ordinary one, since a pipe or a device may never end.
+
+    Raises:
+        OSError: it cannot be read.
+        NotPlain: it is no ordinary file, no UTF-8 or longer than `most_bytes`.
+    """
+    if path.exists() and not path.is_file():
+        raise NotPlain("no ordinary file")
+    with path.open("rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise NotPlain(f"more than {most_bytes:,} bytes")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotPlain("no UTF-8") from error
+
+
 def plain_json(text: str) -> object:
     """The value that a JSON text holds.
 
     Raises:
         NotPlain: it is no JSON, names a key twice, or `check_plain` refuses it.
     """
-    if len(text) > MOST_TEXT:
-        raise NotPlain(f"{len(text):,} characters of JSON")
     try:
         value = json.loads(text, object_pairs_hook=_once)
     except RecursionError as error:

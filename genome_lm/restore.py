@@ -92,7 +92,7 @@ def restore(
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
         raise UserError(
             f"checkpoint {path} is damaged: it describes a network that cannot be built "
-            f"({type(error).__name__}: {error}); copy it again or train anew"
+            f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); copy it again or train anew"
         ) from error
     own = network.state_dict()
     fits = own.keys() == weights.keys() and all(

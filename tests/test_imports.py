@@ -54,27 +54,31 @@ ARROWS: dict[str, set[str]] = {
         "choices", "collectives", "dataset.batch", "dataset.feature_rows", "metrics", "network", "optimizer",
     },
     "optimizer": {"choices", "errors"},
-    "checkpoint": {"choices", "errors"},
-    "callbacks": {"atomic", "callbacks", "collectives", "errors"},
+    "checkpoint": {"checkpoint_file", "choices", "errors", "plain"},
+    "callbacks": {"atomic", "callbacks", "checkpoint_file", "collectives", "errors"},
     "held_out": {"checkpoint", "dataset", "language"},
     "pretrained": {"checkpoint", "errors", "language", "network"},
     "evaluation": {
         "atomic", "choices", "dataset", "errors", "evaluation", "hdf5", "isolation", "metrics", "network",
         "tables", "threads",
     },
-    "prediction": {"choices", "dataset", "dna", "errors", "evaluation", "network", "prediction", "tables"},
+    "prediction": {
+        "choices", "dataset", "dna", "errors", "evaluation", "network", "plain", "prediction", "tables",
+    },
     "config": {"choices"},
     "config_errors": {"config_files", "errors"},
     "loggers": {"config", "curve", "errors", "tracking"},
     "provenance": {"", "config_files"},
-    "tracking": {"atomic", "errors", "tables", "tracking"},
+    "tracking": {"atomic", "errors", "plain", "tables", "tracking"},
     "build": {
         "checkpoint", "choices", "config", "dataset", "dataset.datamodule", "encoders", "errors", "heads",
-        "module", "network", "optimizer", "parts", "stems", "tokenizers", "window_features",
+        "module", "network", "optimizer", "parts", "restore", "stems", "tokenizers", "window_features",
     },
-    "build_language": {"build", "config", "errors", "language"},
-    "report": {"atomic", "errors", "report"},
-    "leaderboard": {"atomic", "errors", "leaderboard", "provenance", "report", "runs", "tables"},
+    "build_language": {"build", "config", "errors", "language", "restore"},
+    "report": {"atomic", "errors", "plain", "report"},
+    "leaderboard": {
+        "atomic", "errors", "leaderboard", "plain", "plain_yaml", "provenance", "report", "runs", "tables",
+    },
     "locks": set(),
     "sweep": {"atomic", "leaderboard", "sweeping", "tables"},
     "sweeping": {"atomic", "errors", "leaderboard", "locks", "sweep", "sweeping"},
@@ -85,18 +89,18 @@ ARROWS: dict[str, set[str]] = {
     "tuning.config": {"choices"},
     "commands": {
         "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks",
-        "callbacks.resident_features", "checkpoint", "checkpoint_io", "choices", "collectives", "commands",
-        "commands.several", "config", "curve", "dataset", "dataset.datamodule", "dataset.feature_rows",
-        "errors", "evaluation", "held_out", "language", "loggers", "module", "naming", "network",
-        "prediction", "pretrained", "provenance", "ranks", "ranks.group", "report", "runs", "tables",
-        "tracking",
+        "callbacks.resident_features", "checkpoint", "checkpoint_file", "checkpoint_io", "choices",
+        "collectives", "commands", "commands.arguments", "commands.several", "config", "curve", "dataset",
+        "dataset.datamodule", "dataset.feature_rows", "errors", "evaluation", "exported", "held_out",
+        "language", "loggers", "module", "naming", "network", "plain", "plain_yaml", "prediction",
+        "pretrained", "provenance", "ranks", "ranks.group", "report", "runs", "tables", "tracking",
     },
     "commands.tune": {
         "atomic", "build", "callbacks", "commands", "config", "errors", "leaderboard", "provenance", "tuning",
         "tuning.config",
     },
     "commands.download": {"download", "errors"},
-    "commands.compare": {"errors", "leaderboard"},  # no torch: it compares fifty runs in a second
+    "commands.compare": {"commands.arguments", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
         "", "choices", "commands", "commands.compare", "commands.doctor", "commands.download",
         "commands.several", "commands.tune", "config", "config_errors", "config_files", "errors",
@@ -122,6 +126,15 @@ ARROWS: dict[str, set[str]] = {
         "build", "build_language", "callbacks", "commands", "config", "dataset", "dataset.datamodule",
         "doctor", "language", "optimizer",
     },
+    "archive": {"pickled", "plain"},
+    "pickled": {"plain"},
+    "plain": set(),
+    "plain_yaml": {"plain"},
+    "exported": {"atomic", "errors", "plain"},
+    "checkpoint_file": {"archive", "errors", "exported", "pickled"},
+    "restore": {"checkpoint", "errors"},
+    "config_dirs": {"config_files", "errors", "plain"},
+    "commands.arguments": {"errors"},
 }  # fmt: skip
 
 # Who may import these at all; everybody may import NumPy.
@@ -142,17 +155,19 @@ OUTSIDE: dict[str, set[str]] = {
     "pyjaspar": {"encoders", "motifs"},
     "torchmetrics": {"metrics"},
     "torch": {
-        "baseline", "batch_norm", "build", "callbacks", "checkpoint", "checkpoint_io", "collectives",
-        "commands", "commands.doctor", "commands.several", "commands.trial_steps", "dataset.batch",
-        "dataset.datamodule", "dataset.feature_rows", "dataset.resident", "doctor", "encoders", "evaluation",
-        "heads", "language", "metrics", "module", "network", "optimizer", "parts", "prediction",
-        "ranks.group", "spaced_words", "stems", "threads", "tokenizers", "tracking", "window_features",
+        "baseline", "batch_norm", "build", "callbacks", "checkpoint", "checkpoint_file", "checkpoint_io",
+        "collectives", "commands", "commands.doctor", "commands.several", "commands.trial_steps",
+        "dataset.batch", "dataset.datamodule", "dataset.feature_rows", "dataset.resident", "doctor",
+        "encoders", "evaluation", "exported", "heads", "language", "metrics", "module", "network",
+        "optimizer", "parts", "prediction", "ranks.group", "restore", "spaced_words", "stems", "threads",
+        "tokenizers", "tracking", "window_features",
     },
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
     "altair": {"report"},
     "vl_convert": {"report"},
     "jinja2": {"report"},
     "h5py": {"baseline", "dataset", "evaluation", "hdf5", "prediction"},
+    "safetensors": {"exported"},
 }  # fmt: skip
 
 # Imported when the command line answers --help; nothing here may load a heavy package.
@@ -160,7 +175,7 @@ LIGHT = (
     "cli", "config", "config_errors", "config_files", "choices", "errors", "sweep", "atomic", "tables",
     "leaderboard.fields", "leaderboard.training", "locks", "sweeping", "sweeping.jobs", "sweeping.sweeper",
     "sweeping.cores", "tuning", "tuning.config", "ranks", "ranks.launch", "ranks.report", "ranks.started",
-    "ranks.working", "commands.several",
+    "ranks.working", "commands.several", "plain",
 )  # fmt: skip
 HEAVY = {"torch", "lightning", "numpy", "h5py", "wandb", "torchmetrics", "altair", "vl_convert", "jinja2"}
 

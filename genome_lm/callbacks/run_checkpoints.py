@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from genome_lm.atomic import replacing
 from genome_lm.callbacks.run_state import Moment, RunState
 from genome_lm.callbacks.termination import Termination
+from genome_lm.checkpoint_file import load_training
 from genome_lm.errors import Terminated
 
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -187,4 +188,4 @@ def _any_rank(trainer: L.Trainer, decision: bool) -> bool:
 
 
 def _step_of(path: Path) -> int:
-    return int(torch.load(path, map_location="cpu", weights_only=True)["global_step"])
+    return int(load_training(path)["global_step"])

@@ -1,12 +1,12 @@
 """Evaluate checkpoints: predictions, baseline, prior, thresholds, uncertainty, task table, summary, page."""
 
-import json
 import logging
 import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ from genome_lm.evaluation.summary import CheckpointFile, Details
 from genome_lm.evaluation.task_sets import TaskSets, task_sets
 from genome_lm.evaluation.uncertainty import BootstrapSettings, Uncertainty, estimate_uncertainty
 from genome_lm.language.checkpoint import is_language_model
+from genome_lm.plain import plain_json, plain_text
 from genome_lm.report.page import write_report
 from genome_lm.runs import run_folder
 from genome_lm.tracking.evaluation import log_evaluation
@@ -109,7 +110,7 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
                 member.name,
                 member.seed,
                 str(member.checkpoint.path),
-                align(dataset, rivals | {MODEL: read_predictions(file)}, tasks),
+                align(dataset, rivals | {MODEL: read_predictions(file, own=True)}, tasks),
                 protocol,
             )
             for member, file in zip(members, files, strict=True)
@@ -224,11 +225,11 @@ def _predict(
 def _model(files: Sequence[Path], single: Sequence[scored.Member], ensemble: bool) -> Predictions:
     """What stands as the model: the one checkpoint, the ensemble, or the best member on validation."""
     if not single:
-        return read_predictions(files[0])
+        return read_predictions(files[0], own=True)
     if ensemble:
         return mean_predictions(MODEL, files)
     best = min(range(len(single)), key=lambda place: single[place].valid["perplexity"])
-    chosen = read_predictions(files[best])
+    chosen = read_predictions(files[best], own=True)
     words = f"{chosen.description}; {single[best].name}, of {len(single)} checkpoints the best on validation"
     return replace(chosen, description=words)
 
@@ -254,7 +255,7 @@ def _uncertainty(
 def _tuned(evaluation: Path, members: Sequence[Member], comparison: Comparison) -> dict[str, object] | None:
     """The test figures of the tuned evaluation of the same network on the same tasks, if there is one."""
     try:
-        summary = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))
+        summary: Any = plain_json(plain_text(evaluation / "summary.json"))
         theirs = (
             [each["sha256"] for each in summary["checkpoints"]],
             summary["protocol"],

@@ -1,7 +1,6 @@
 """Going on with a training: from which checkpoint, as the same run or not, and whether it is done."""
 
 import fcntl
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -10,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-import yaml
-
 from genome_lm.atomic import remove_abandoned
 from genome_lm.callbacks.run_checkpoints import BEST, LAST
 from genome_lm.callbacks.run_state import KEY
 from genome_lm.checkpoint import read_content
+from genome_lm.checkpoint_file import load_training
 from genome_lm.checkpoint_io import is_intact
 from genome_lm.config import TrainConfig
 from genome_lm.errors import UserError
 from genome_lm.held_out import STARTED_FROM, origin_of
+from genome_lm.plain import plain_json, plain_text
+from genome_lm.plain_yaml import plain_yaml
 from genome_lm.runs import find_runs
 
 NEWEST = "last"
@@ -121,9 +120,9 @@ def finished_result(run_dir: Path, settings: Mapping[str, Any]) -> dict[str, Any
     if not is_finished(run_dir):
         return None
     try:
-        config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
-        result = json.loads((run_dir / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        config = plain_yaml(plain_text(run_dir / "config.yaml"))
+        result = plain_json(plain_text(run_dir / RESULT))
+    except (OSError, ValueError) as error:
         raise UserError(
             f"the finished run in {run_dir} cannot be read ({' '.join(str(error).split())}); give another "
             "run_dir"
@@ -219,25 +218,32 @@ def resume_point_of(path: Path, run_dir: Path, *, exact: bool) -> ResumePoint:
     Raises:
         UserError: see `genome_lm.checkpoint.read_content`.
     """
+    raw = load_training(path)
     content = read_content(path)
-    raw = torch.load(path, map_location="cpu", weights_only=True)
     state = raw.get(KEY, {})
+    try:
+        epochs = int(raw["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+        rows, started = int(state.get("rows", 0)), state.get("started")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"checkpoint {path} is damaged: it lacks the progress of its training; copy it again, or start "
+            "from its weights with model.init_from"
+        ) from error
     return ResumePoint(
         path=path,
         exact=exact,
         in_place=path.resolve().parent == (run_dir / CHECKPOINTS).resolve(),
         step=int(raw["global_step"]),
-        epochs=int(raw["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]),
-        rows=int(state.get("rows", 0)),
-        started=state.get("started"),
+        epochs=epochs,
+        rows=rows,
+        started=started,
         config=content.description.get("config", {}),
         started_from=origin_of(content).get(STARTED_FROM),
     )
 
 
 def _steps(path: Path) -> tuple[int, int]:
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    return int(content["global_step"]), int(path.name == LAST)
+    return int(load_training(path)["global_step"]), int(path.name == LAST)
 
 
 def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:

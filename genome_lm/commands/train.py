@@ -18,7 +18,6 @@ from genome_lm.build import datamodule_from, dataset_from, module_from, network_
 from genome_lm.callbacks.resident_features import ResidentFeatures
 from genome_lm.callbacks.settled_norm import SettledNorm
 from genome_lm.checkpoint import VERSION, Description, read_checkpoint
-from genome_lm.checkpoint_file import check_resumable_file
 from genome_lm.choices import TaskKind
 from genome_lm.commands.acceleration import accelerate
 from genome_lm.commands.language_result import LanguageResult
@@ -266,7 +265,6 @@ def describe(
 
 def _check_resumable(config: TrainConfig, description: Description, resume: ResumePoint) -> None:
     """A checkpoint to go on from must hold the same network and the same tasks, and leave epochs to train."""
-    check_resumable_file(resume.path)
     saved = read_checkpoint(resume.path)
     if resume.exact:
         check_same_settings(resume.config, description.config, resume.path.parents[1])

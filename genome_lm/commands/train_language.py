@@ -14,7 +14,6 @@ from genome_lm.build_language import (
     sequence_from,
 )
 from genome_lm.checkpoint import VERSION
-from genome_lm.checkpoint_file import check_resumable_file
 from genome_lm.commands.acceleration import accelerate
 from genome_lm.commands.language_result import NEXT_BASE, LanguageResult, language_result
 from genome_lm.commands.resume import ResumePoint, check_same_settings
@@ -153,7 +152,6 @@ def describe(
 
 def _check_resumable(config: TrainConfig, description: LanguageDescription, resume: ResumePoint) -> None:
     """A checkpoint to go on from must hold the same network and sequence, and leave epochs to train."""
-    check_resumable_file(resume.path)
     saved = read_language_checkpoint(resume.path)
     if resume.exact:
         check_same_settings(resume.config, description.config, resume.path.parents[1])

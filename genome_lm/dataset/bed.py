@@ -42,7 +42,7 @@ def columns_of(path: Path, number: int, raw: bytes) -> list[bytes] | None:
     Passed over are empty lines, those that begin with "#", "track" or "browser", and column names in line 1.
 
     Raises:
-        UserError: fewer than three columns, or no name of a chromosome.
+        UserError: fewer than three columns, no name of a chromosome, or one that cannot be printed.
     """
     line = raw.strip()
     first_word = line.split(None, 1)[0] if line else b""
@@ -59,6 +59,11 @@ def columns_of(path: Path, number: int, raw: bytes) -> list[bytes] | None:
         return None
     if not columns[0]:
         raise UserError(f"{path}: line {number}: empty chromosome name; expected chromosome, start and end")
+    if not columns[0].decode("utf-8", "replace").isprintable():
+        raise UserError(
+            f"{path}: line {number}: chromosome {_shown(columns[0])} has characters that cannot be printed; "
+            "is it a text file?"
+        )
     return columns
 
 

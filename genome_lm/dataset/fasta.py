@@ -63,6 +63,10 @@ def _name(path: Path, header: bytes, line: int) -> str:
     words = header.decode("utf-8", "replace").split()
     if not words or header[:1].isspace():
         raise UserError(f"{path}: line {line}: record without a name; write it right after the '>'")
+    if not words[0].isprintable():
+        raise UserError(
+            f"{path}: line {line}: record {words[0][:40]!r} has characters that cannot be printed; rename it"
+        )
     return words[0]
 
 

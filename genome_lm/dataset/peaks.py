@@ -107,7 +107,7 @@ def _parse_clean(lines: list[bytes], first_line: int) -> _Rows | None:
     except ValueError:
         return None
     digits = b"".join(starts) + b"".join(ends)
-    if not digits.isdigit() or any(name.startswith(SKIPPED) or not name.strip() for name in set(names)):
+    if not digits.isdigit() or not all(map(_is_clean, set(names))):
         return None
     if max(map(len, starts)) > LONGEST_NUMBER or max(map(len, ends)) > LONGEST_NUMBER:
         return None
@@ -116,6 +116,12 @@ def _parse_clean(lines: list[bytes], first_line: int) -> _Rows | None:
     except ValueError:  # an empty column
         return None
     return list(names), *rows, list(range(first_line, first_line + len(lines)))
+
+
+def _is_clean(name: bytes) -> bool:
+    """Whether a name is that of a chromosome as it stands."""
+    bare = bool(name) and name == name.strip() and not name.startswith(SKIPPED)
+    return bare and name.decode("utf-8", "replace").isprintable()
 
 
 def _parse_carefully(path: Path, lines: list[bytes], first_line: int) -> _Rows:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from genome_lm.leaderboard.fields import Damaged, Fields
+from genome_lm.plain import plain_text
+from genome_lm.plain_yaml import plain_yaml
 
 CONFIG_FILE = "config.yaml"
 
@@ -65,10 +65,10 @@ def read_configuration(run_dir: Path) -> Configuration:
         Damaged: the file cannot be read, or lacks what is needed of it.
     """
     try:
-        content = yaml.safe_load((run_dir / CONFIG_FILE).read_text(encoding="utf-8"))
+        content = plain_yaml(plain_text(run_dir / CONFIG_FILE))
     except OSError as error:
         raise Damaged(f"{CONFIG_FILE} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise Damaged(f"{CONFIG_FILE} is damaged: no YAML") from error
     if not isinstance(content, dict):
         raise Damaged(f"{CONFIG_FILE} is damaged: expected keys and values")

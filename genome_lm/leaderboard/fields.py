@@ -1,10 +1,11 @@
 """Values of a JSON file that may be damaged: each of the type expected, or the reason why not."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from genome_lm.plain import plain_json, plain_text
 
 MAX_WHOLE = 2**63 - 1
 
@@ -119,10 +120,10 @@ def read_fields(path: Path) -> Fields:
     """
     name = path.name if path.parent.name != "evaluation" else f"evaluation/{path.name}"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = plain_json(plain_text(path))
     except OSError as error:
         raise Damaged(f"{name} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or nested beyond reason
+    except ValueError as error:  # no UTF-8, no JSON, or more of it than a run writes
         raise Damaged(f"{name} is damaged: no JSON") from error
     if not isinstance(content, dict):
         raise Damaged(f"{name} is damaged: expected a JSON object")

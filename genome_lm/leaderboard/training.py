@@ -3,12 +3,14 @@
 import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from genome_lm.leaderboard.fields import read_fields
+from genome_lm.leaderboard.fields import Damaged, read_fields
 
 TRAINING_FILE = "training.json"
 ERROR_FILE = "error.txt"
+
+_LONGEST_ERROR = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,15 @@ def read_training(run_dir: Path) -> Training:
         n_tasks=fields.whole("n_tasks") if fields.has("n_tasks") else _number_in(fields.text("task_set")),
         task_ids_sha256=fields.text("task_ids_sha256") if fields.has("task_ids_sha256") else None,
         dataset_checksum=fields.text("dataset_checksum"),
-        best_checkpoint=fields.text("best_checkpoint"),
+        best_checkpoint=_inside(fields.text("best_checkpoint")),
     )
+
+
+def _inside(path: str) -> str:
+    """A path that stays below the run folder."""
+    if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
+        raise Damaged(f"{TRAINING_FILE}: best_checkpoint is {ascii(path)[:60]}; expected a file of the run")
+    return path
 
 
 def _number_in(task_set: str) -> int | None:
@@ -84,6 +93,7 @@ def failure(run_dir: Path) -> str | None:
     path = run_dir / ERROR_FILE
     if not path.is_file():
         return None
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    with path.open(encoding="utf-8", errors="replace") as file:
+        lines = file.read(_LONGEST_ERROR).split("\n")
     written = [" ".join(line.split()) for line in lines if line.strip()]
     return written[-1][:300] if written else f"{ERROR_FILE} is empty"

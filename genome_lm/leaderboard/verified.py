@@ -36,7 +36,7 @@ def _shown(order: Sequence[Run], all_test: bool) -> list[Run]:
 
 
 def _fault(run: Run, evaluation: Evaluation) -> str | None:
-    if evaluation.checkpoint_sha256 is not None:
+    if evaluation.checkpoint_sha256 is not None and run.checkpoint.is_file():  # a device may never end
         try:
             with run.checkpoint.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,10 +1,10 @@
 """Thresholds of calls: from the checkpoint's own evaluation, from its validation split, or one given."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from genome_lm.errors import UserError
 from genome_lm.evaluation.compare import choose_thresholds
 from genome_lm.evaluation.predict import predict_windows
 from genome_lm.network import Network
+from genome_lm.plain import plain_json, plain_text
 from genome_lm.tables import read_tsv
 
 AUTO, NONE = "auto", "none"
@@ -80,7 +81,7 @@ def thresholds_of_evaluation(
             checkpoints; strands were treated otherwise; or it did not score all of `task_ids`.
     """
     try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        summary: Any = plain_json(plain_text(folder / "summary.json"))
         made_from = [str(each["sha256"]) for each in summary.get("checkpoints", [])]
         protocol, checksum = summary["protocol"], summary["dataset"]["checksum"]
         # The regression sums both strands exactly when the network averages them.

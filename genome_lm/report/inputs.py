@@ -1,13 +1,13 @@
 """The files that a report is made from; all but the summary and the task table may be missing."""
 
 import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from genome_lm.errors import UserError
+from genome_lm.plain import plain_json, plain_text
 
 FEW_POSITIVES = 30  # below that many positives in validation a threshold is close to a guess
 
@@ -79,7 +79,7 @@ def read_inputs(run_dir: Path, evaluation: Path) -> Inputs:
 def read_json(path: Path) -> Mapping[str, object] | None:
     """A JSON object, or None if there is no such file or it holds something else."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = plain_json(plain_text(path))
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
@@ -160,7 +160,7 @@ def read_overrides(path: Path) -> list[str] | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return plain_text(path)
     except (OSError, ValueError):
         return ""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from genome_lm.atomic import write_text
 from genome_lm.errors import UserError
+from genome_lm.plain import plain_json, plain_text
 
 FILE = "tracking.json"
 WANDB = "wandb"
@@ -57,7 +58,7 @@ def read_record(run_dir: Path) -> Record | None:
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values: Any = plain_json(plain_text(path))
         name = values.pop("logger")
         if name == WANDB:
             return WandbRecord(**values)

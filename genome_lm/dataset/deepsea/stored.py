@@ -136,7 +136,8 @@ def _variable(file: h5py.File, path: Path, name: str) -> h5py.Dataset:
     link = file.get(name, getlink=True)
     dataset = file[name] if isinstance(link, h5py.HardLink) else None
     if not isinstance(dataset, h5py.Dataset):
-        raise UserError(f"{path}: no variable {name}; it has {', '.join(list(file)[:5]) or 'none'}")
+        found = ", ".join(ascii(each)[1:-1] for each in list(file)[:5])
+        raise UserError(f"{path}: no variable {name}; it has {found or 'none'}")
     if dataset.dtype.kind not in "biuf" or dataset.shape is None:
         raise UserError(f"{path}: {name} has type {dataset.dtype}; expected a full array of real numbers")
     stored = dataset.id.get_storage_size()
