@@ -94,7 +94,7 @@ def installation(config: TrainConfig) -> list[Finding]:
 def devices(config: TrainConfig) -> list[Finding]:
     """Processor, threads, allocator and GPUs."""
     trainer = config.trainer
-    wanted = trainer.devices if trainer.accelerator is Accelerator.gpu else 0
+    wanted = (trainer.devices or 1) if trainer.accelerator is Accelerator.gpu else 0
     cpu = trainer.accelerator is Accelerator.cpu or not torch.cuda.is_available()
     where = "cpu" if cpu else "cuda"
     keeps = trainer.keep_freed_memory and keep_freed_memory()

@@ -110,7 +110,7 @@ def evaluate(config: EvaluateConfig, command: str) -> float:
                 member.name,
                 member.seed,
                 str(member.checkpoint.path),
-                align(dataset, rivals | {MODEL: read_predictions(file, own=True)}, tasks),
+                align(dataset, rivals | {MODEL: read_predictions(file)}, tasks),
                 protocol,
             )
             for member, file in zip(members, files, strict=True)
@@ -225,11 +225,11 @@ def _predict(
 def _model(files: Sequence[Path], single: Sequence[scored.Member], ensemble: bool) -> Predictions:
     """What stands as the model: the one checkpoint, the ensemble, or the best member on validation."""
     if not single:
-        return read_predictions(files[0], own=True)
+        return read_predictions(files[0])
     if ensemble:
         return mean_predictions(MODEL, files)
     best = min(range(len(single)), key=lambda place: single[place].valid["perplexity"])
-    chosen = read_predictions(files[best], own=True)
+    chosen = read_predictions(files[best])
     words = f"{chosen.description}; {single[best].name}, of {len(single)} checkpoints the best on validation"
     return replace(chosen, description=words)
 
