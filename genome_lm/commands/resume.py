@@ -53,7 +53,8 @@ class ResumePoint:
         rows: of `metrics.csv` then; 0 if the checkpoint does not know.
         started: when the run began; None if the checkpoint does not know.
         config: the whole resolved configuration then.
-        started_from: the origin of the weights that the run started from (`genome_lm.held_out`); None for fresh ones.
+        started_from: origin of the weights that the run started from, see `genome_lm.held_out`; None for
+            fresh ones.
     """
 
     path: Path

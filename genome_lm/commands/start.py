@@ -20,8 +20,8 @@ def start_for(
 ) -> tuple[Content | None, Mapping[str, Any] | None]:
     """What `model.init_from` names, and its origin.
 
-    The first is None for fresh weights, or where a resumed training brings all of them; the second is then that of the
-    weights that the resumed training started from.
+    The first is None for fresh weights, or where a resumed training brings all of them; the second is then
+    that of the weights that the resumed training started from.
 
     Args:
         config: the configuration of the training.
