@@ -3,9 +3,9 @@
     python benchmarks/several_devices.py
 
 Trains small networks without dropout on a part of the embedded chromosome for three epochs: by one process,
-and by gloo processes started in every way there is. Prints the largest differences of the weights (of the last
-checkpoint, averaged and not) and of the logged figures, and then how soon a command ends when one of its ranks
-is killed. Takes about ten minutes on two cores.
+and by gloo processes started in every way there is. Prints the largest differences of the weights (of the
+last checkpoint, averaged and not) and of the logged figures, and then how soon a command ends when one of its
+ranks is killed. Takes about ten minutes on two cores.
 """
 
 import argparse
