@@ -32,7 +32,7 @@ def check_settings(config: TrainConfig) -> None:
     devices = trainer.devices or 1
     ranks = devices * (trainer.num_nodes or 1)
     least_one = "at least 1"
-    one_each = f"at least {ranks}, one for each device"
+    one_each = f"at least {ranks}, the number of trainer.devices on all nodes"
     for key, holds, expected in (
         ("seed", 0 <= config.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
         ("run_name", "/" not in config.run_name, "a name without /"),
