@@ -103,7 +103,7 @@ def kill_training(folder: Path, kills: int, draw: random.Random, language: bool,
         command,
         kills,
         draw,
-        {CHANCE: 1.5 * (whole - fit), TRAINING: 3 * fit / kills, WRITE: 0.02},
+        {CHANCE: whole - fit, TRAINING: 2 * fit / kills, WRITE: 0.02},
         lambda: any(checkpoints.glob(".*.tmp")),
         left,
     )
@@ -190,7 +190,11 @@ def kill_repeatedly(
         with subprocess.Popen(
             [*PROGRAM, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         ) as process:
-            if kind != CHANCE:
+            if kind == CHANCE and not ends:
+                # At the latest once it has trained a little: a quicker start than before would end the run.
+                _until(lambda: time.monotonic() > began + delay or (writing() and not stale), process)  # noqa: B023
+                delay = 0.0
+            elif kind != CHANCE:
                 if stale:  # of the kill before; removed when the command starts
                     _until(lambda: not writing(), process)
                 for _ in range(0 if ends or kind != WRITE else skipped):

@@ -19,7 +19,12 @@ from genome_lm.commands import session
 from genome_lm.commands.resume import newest_intact
 from genome_lm.module import MultitaskModule
 
-LANGUAGE = ("task=language_model", "task.markov_order=2", "data.batch_size=300", "model.encoder.dropout=0.2")
+LANGUAGE = (
+    "task=language_model",
+    "task.markov_order=2",
+    "model.encoder.dropout=0.2",
+    "trainer.limit_train_batches=6",  # of an epoch that has more
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,27 +58,34 @@ def test_killed_between_the_last_epoch_and_its_files(small_file, undisturbed, tm
 
 
 @pytest.mark.parametrize(
-    "more",
+    ("more", "points"),
     [
-        LANGUAGE,
-        ("callbacks.ema_decay=0", "callbacks.save_last=false", "trainer.max_epochs=3"),
-        (  # stops early: after a kill behind the last epoch it must stay stopped
-            "optimizer.learning_rate=0.1", "optimizer.schedule=constant", "optimizer.warmup_fraction=0",
-            "trainer.max_epochs=30", "callbacks.patience=1",
+        (LANGUAGE, [(6, Moment.validation), (8, Moment.batch)]),
+        (  # goes on from the best checkpoint, since there is no other
+            ("callbacks.ema_decay=0", "callbacks.save_last=false"),
+            [(6, Moment.epoch)],
+        ),
+        (  # stops early, and must stay stopped after a kill behind its last epoch
+            ("optimizer.learning_rate=0.1", "optimizer.schedule=constant", "optimizer.warmup_fraction=0",
+             "trainer.max_epochs=30", "callbacks.patience=1"),
+            [],
         ),
     ],
     ids=["language model", "best checkpoint alone", "early stopping"],
 )  # fmt: skip
-def test_other_trainings(small_file, tmp_path, monkeypatch, more):
-    assert training(small_file, tmp_path / "plain", *more) == 0
-    steps = 6 * json.loads((tmp_path / "plain" / "training.json").read_text())["epochs"]
-    within = Moment.validation if "callbacks.save_last=false" not in more else Moment.epoch
-    kill_after(monkeypatch, [(6, within), (steps, Moment.epoch), (4, Moment.batch)])
-    assert until_it_ends(small_file, tmp_path / "cut", *more) >= 1
+def test_other_trainings(small_file, tmp_path, monkeypatch, more, points):
     plain, cut = tmp_path / "plain", tmp_path / "cut"
+    assert training(small_file, plain, *more) == 0
+    epochs = json.loads((plain / "training.json").read_text())["epochs"]
+    left = kill_after(monkeypatch, points or [(6 * epochs, Moment.epoch)])
+    assert until_it_ends(small_file, cut, *more) == max(1, len(points))
+    assert not left
     if "callbacks.save_last=false" in more:
         for run in (plain, cut):
+            assert not (run / "checkpoints" / "last.ckpt").exists()
             (run / "checkpoints" / "last.ckpt").hardlink_to(run / "checkpoints" / "best.ckpt")
+    elif not points:
+        assert epochs < 30
     assert run_differences(plain, cut) == []
 
 
