@@ -2,8 +2,8 @@
 
     python benchmarks/mat5_mutations.py [--seconds 40] [--seed 1]
 
-Bytes are changed anywhere and, half of the time, among the tags and claims at the beginning; some files are cut
-off. Compressed ones must be refused or give what was written; an exception other than UserError ends the check.
+Bytes are changed anywhere and, half of the time, among the tags and claims at the beginning; some files are
+cut off. Compressed ones must be refused or give what was written; another exception than UserError ends it.
 """
 
 import argparse
