@@ -310,7 +310,9 @@ def _termination_in_order() -> Iterator[None]:
 
 
 def _leave(message: str) -> None:
-    print(f"genome-lm: error: {' '.join(message.split())}", file=sys.stderr)
+    # Names out of files are part of it: one line, and nothing that a terminal would act upon.
+    line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(message.split()))
+    print(f"genome-lm: error: {line}", file=sys.stderr)
     sys.exit(USER_ERROR)
 
 

@@ -75,7 +75,7 @@ ARROWS: dict[str, set[str]] = {
         "module", "network", "optimizer", "parts", "restore", "stems", "tokenizers", "window_features",
     },
     "build_language": {"build", "config", "errors", "language", "restore"},
-    "report": {"atomic", "errors", "plain", "report"},
+    "report": {"atomic", "errors", "plain", "report", "tables"},
     "leaderboard": {
         "atomic", "errors", "leaderboard", "plain", "plain_yaml", "provenance", "report", "runs", "tables",
     },

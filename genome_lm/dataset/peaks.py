@@ -74,7 +74,8 @@ def read_peaks(path: Path, lengths: Mapping[str, int]) -> Peaks:
     for name, pairs in parts.items():
         text, target = name.decode("utf-8", "replace"), targets[name]
         if target is None:
-            peaks.elsewhere[text] = sum(len(starts) for starts, _ in pairs)
+            # Names that are no UTF-8 may read alike.
+            peaks.elsewhere[text] = peaks.elsewhere.get(text, 0) + sum(len(starts) for starts, _ in pairs)
             continue
         joined.setdefault(target, []).extend(pairs)
         if text != target:

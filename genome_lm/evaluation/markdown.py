@@ -19,6 +19,7 @@ from genome_lm.evaluation.published import REPORT
 from genome_lm.evaluation.summary import SplitSummary, Summary
 from genome_lm.evaluation.uncertainty import CONDITIONAL_ON, LEAST_BLOCKS
 from genome_lm.metrics.thresholds import FEW_POSITIVES
+from genome_lm.tables import in_markdown
 
 
 def to_markdown(summary: Summary) -> str:
@@ -90,7 +91,7 @@ def _scope(summary: Summary, split: SplitSummary) -> str:
     windows = f"{split.windows:,} windows"
     if split.windows != split.windows_in_dataset:
         windows = f"only {windows} of the split's {split.windows_in_dataset:,}"
-    return f"{summary.comparison.task_set}; {windows}."
+    return f"{in_markdown(summary.comparison.task_set)}; {windows}."
 
 
 def _against_report(figures: Figures, protocol: Protocol) -> str:
@@ -209,9 +210,10 @@ def _members(summary: Summary) -> str:
 
 def _how(summary: Summary) -> str:
     comparison = summary.comparison
-    lines = [f"- {name}: {description}" for name, description in comparison.descriptions.items()]
+    lines = [f"- {name}: {in_markdown(description)}" for name, description in comparison.descriptions.items()]
     lines += [
-        f"- checkpoint: {each.path} ({each.model_name}, seed {each.seed}, sha256 {each.sha256[:12]})"
+        f"- checkpoint: {in_markdown(f'{each.path} ({each.model_name}, seed {each.seed})')}, "
+        f"sha256 {each.sha256[:12]}"
         for each in summary.details.checkpoints
     ]
     lines += [

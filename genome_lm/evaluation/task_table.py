@@ -12,6 +12,7 @@ from genome_lm.evaluation.aligned import SCORED_SPLITS
 from genome_lm.evaluation.compare import Comparison
 from genome_lm.evaluation.figures import SIGNIFICANT_Q
 from genome_lm.evaluation.significance import PairedTest
+from genome_lm.tables import guarded
 
 MEASURES = ("f1", "precision", "recall", "auroc", "ap", "cross_entropy", "brier", "ece")
 
@@ -95,7 +96,7 @@ def to_tsv(comparison: Comparison, test: PairedTest | None = None) -> str:
     columns = task_columns(comparison, test)
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow(map(guarded, columns))
     formatted = [
         [_field(value, exact=name.startswith("threshold_")) for value in values]
         for name, values in columns.items()
@@ -106,7 +107,7 @@ def to_tsv(comparison: Comparison, test: PairedTest | None = None) -> str:
 
 def _field(value: str | int | float, exact: bool) -> str:
     if not isinstance(value, float):
-        return str(value)
+        return guarded(str(value))
     if math.isnan(value):
         return ""
     return repr(value) if exact else f"{value:.6g}"

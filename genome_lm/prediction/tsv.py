@@ -17,6 +17,7 @@ from genome_lm.choices import TableLayout
 from genome_lm.prediction.digits import WIDTH, format_probabilities
 from genome_lm.prediction.output import Content, calls
 from genome_lm.prediction.thresholds import sigmoid
+from genome_lm.tables import guarded
 
 WINDOW_COLUMNS = ("sequence", "start", "end", "bin_start", "bin_end", "strand", "name")
 TASK_COLUMNS = ("task_id", "probability", "threshold", "call")
@@ -68,7 +69,8 @@ def _opened(path: Path, compress: bool) -> Iterator[BinaryIO]:
 
 
 def _quoted(text: str) -> str:
-    """As the csv module quotes: only what holds a tab, a quote or a line break."""
+    """As `genome_lm.tables.to_tsv` writes a cell: quoted only if it holds a tab, a quote or a line break."""
+    text = guarded(text)
     return '"' + text.replace('"', '""') + '"' if set(text) & set('\t\n\r"') else text
 
 

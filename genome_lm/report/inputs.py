@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genome_lm.errors import UserError
 from genome_lm.plain import plain_json, plain_text
+from genome_lm.tables import unguarded
 
 FEW_POSITIVES = 30  # below that many positives in validation a threshold is close to a guess
 
@@ -112,11 +113,11 @@ def _task(row: Mapping[str, str]) -> Task:
     positives = values.get("valid_positives")
     few = row.get("few_valid_positives")
     return Task(
-        id=row["id"] or "",
-        cell=row.get("cell") or "",
-        target=row.get("target") or "",
-        treatment=row.get("treatment") or "",
-        group=row.get("group") or "",
+        id=unguarded(row["id"] or ""),
+        cell=unguarded(row.get("cell") or ""),
+        target=unguarded(row.get("target") or ""),
+        treatment=unguarded(row.get("treatment") or ""),
+        group=unguarded(row.get("group") or ""),
         few=few == "1" if few else positives is not None and positives < FEW_POSITIVES,
         outcome=row.get("test_outcome") or "",
         significance=row.get("test_significance") or "",

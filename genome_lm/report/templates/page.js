@@ -145,7 +145,9 @@
   download.hidden = false;
   download.addEventListener("click", () => {
     const fields = [...Object.keys(page.datasets.tasks)].filter((field) => !["shown", "place"].includes(field) && !field.endsWith("_text"));
-    const cell = (value) => (value === null ? "" : String(value).replace(/[\t\r\n]/g, " "));
+    const formula = /^'*[=+\-@]./; // to a spreadsheet; guarded as in tasks.tsv
+    const guarded = (text) => (formula.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text);
+    const cell = (value) => (value === null ? "" : guarded(String(value).replace(/[\t\r\n]/g, " ")));
     const text = [fields.join("\t"), ...shown.map(({ task }) => fields.map((field) => cell(task[field])).join("\t"))].join("\n");
     if (download.href.startsWith("blob:")) URL.revokeObjectURL(download.href);
     download.href = URL.createObjectURL(new Blob([text + "\n"], { type: "text/tab-separated-values" }));
