@@ -5,8 +5,8 @@
 
 Runs `genome-lm tune` with trials of a second on a part of the embedded data, and sends SIGKILL to its whole
 process group at a random moment after each call's first trial, until the kills are used up; then the same
-command goes on to the end. Values drawn, number of finished trials and every perplexity must be those of a study
-without an interruption, and no result may have been written twice. Exit code 1 otherwise.
+command goes on to the end. Values drawn, number of finished trials and every perplexity must be those of a
+study without an interruption, and no result may have been written twice. Exit code 1 otherwise.
 """
 
 import csv
