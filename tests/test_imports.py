@@ -120,7 +120,7 @@ ARROWS: dict[str, set[str]] = {
     "doctor": {"dataset", "dna", "doctor", "metrics"},
     "commands.doctor": {
         "allocator", "build", "choices", "commands", "commands.trial_steps", "config", "dataset", "doctor",
-        "errors",
+        "errors", "sweeping",
     },
     "commands.trial_steps": {
         "build", "build_language", "callbacks", "commands", "config", "dataset", "dataset.datamodule",

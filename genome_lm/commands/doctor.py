@@ -30,11 +30,12 @@ from genome_lm.doctor.devices import (
 from genome_lm.doctor.finding import Finding, Level, Section, advice, count, ok, problem, to_plain, to_text
 from genome_lm.doctor.genome import check_genome
 from genome_lm.doctor.installation import check_installation, check_runs_dir, check_wandb
-from genome_lm.doctor.machine import available_memory, cores, cpu_flags
+from genome_lm.doctor.machine import available_memory, cpu_flags
 from genome_lm.doctor.splits import check_splits
 from genome_lm.doctor.tasks import check_tasks
 from genome_lm.doctor.windows import check_unknown_bases
 from genome_lm.errors import UserError
+from genome_lm.sweeping.cores import cores
 
 logger = logging.getLogger(__name__)
 

@@ -1,18 +1,9 @@
-"""The computer: cores, instructions, memory and disk, as the system tells them."""
+"""The computer: instructions and memory, as the system tells them."""
 
-import os
-import sys
 from pathlib import Path
 
 FAST_FORMATS = {"avx512_bf16": "AVX-512 BF16", "amx_bf16": "AMX BF16"}
 """Instructions, as Linux names them, that compute in bf16."""
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
