@@ -103,8 +103,8 @@ ARROWS: dict[str, set[str]] = {
     "commands.compare": {"commands.arguments", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
         "", "choices", "commands", "commands.compare", "commands.doctor", "commands.download",
-        "commands.several", "commands.tune", "config", "config_errors", "config_files", "errors",
-        "leaderboard", "provenance", "ranks", "sweep", "sweeping", "tuning.config",
+        "commands.several", "commands.tune", "config", "config_dirs", "config_errors", "config_files",
+        "errors", "leaderboard", "provenance", "ranks", "sweep", "sweeping", "tuning.config",
     },
     "batch_norm": {"collectives"},
     "collectives": set(),
@@ -112,7 +112,7 @@ ARROWS: dict[str, set[str]] = {
     "ranks.group": {"choices", "collectives", "errors", "ranks"},
     "commands.several": {"", "choices", "commands", "config", "errors", "leaderboard", "ranks"},
     "dataset.position": set(),
-    "checkpoint_io": {"atomic"},
+    "checkpoint_io": {"archive", "atomic", "checkpoint_file"},
     "curve": {"atomic", "errors"},
     "dataset.batch": set(),
     "dataset.resident": {"choices", "dataset", "dataset.batch", "dna", "errors"},
@@ -141,8 +141,8 @@ ARROWS: dict[str, set[str]] = {
 OUTSIDE: dict[str, set[str]] = {
     "hydra": {"cli", "config_errors", "sweep", "sweeping", "tuning"},
     "omegaconf": {
-        "cli", "commands", "commands.several", "commands.tune", "config", "config_errors", "sweep",
-        "sweeping", "tuning", "tuning.config",
+        "cli", "commands", "commands.several", "commands.tune", "config", "config_dirs", "config_errors",
+        "sweep", "sweeping", "tuning", "tuning.config",
     },
     "optuna": {"tuning"},
     "ray": {"sweeping"},
@@ -175,7 +175,7 @@ LIGHT = (
     "cli", "config", "config_errors", "config_files", "choices", "errors", "sweep", "atomic", "tables",
     "leaderboard.fields", "leaderboard.training", "locks", "sweeping", "sweeping.jobs", "sweeping.sweeper",
     "sweeping.cores", "tuning", "tuning.config", "ranks", "ranks.launch", "ranks.report", "ranks.started",
-    "ranks.working", "commands.several", "plain",
+    "ranks.working", "commands.several", "plain", "config_dirs",
 )  # fmt: skip
 HEAVY = {"torch", "lightning", "numpy", "h5py", "wandb", "torchmetrics", "altair", "vl_convert", "jinja2"}
 
