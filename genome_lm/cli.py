@@ -232,7 +232,7 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="prepare_schema", node=PrepareConfig)
     store.store(name="predict_schema", node=PredictConfig)
-    OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
+    _register_resolver()
     os.environ.setdefault("OMP_WAIT_POLICY", OMP_WAIT_POLICY)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and leaving by itself
     command_line = sys.argv
@@ -352,8 +352,14 @@ def _run_folder(run_dir: str | None, resume: str | None, runs_dir: str, run_name
     return f"{runs_dir}/{run_name}" if resume is not None else f"{runs_dir}/{stamp}_{run_name}"
 
 
+def _register_resolver() -> None:
+    """What conf/train.yaml calls to name the run folder."""
+    OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
+
+
 def _settle_job() -> None:
     """Make a job that another process started what it would be in this one."""
+    _register_resolver()
     os.environ.setdefault("OMP_WAIT_POLICY", OMP_WAIT_POLICY)
     number = os.environ.get(JOB_NUMBER)
     if number is not None:  # launchers count the jobs of one call, and not those of the sweep

@@ -9,6 +9,7 @@ import torch
 from planted import Chromosome, planted, spread
 from small_run import TINY, files, run_command
 
+from genome_lm.dataset.memory import available_bytes
 from genome_lm.doctor.devices import (
     check_allocator,
     check_gpus,
@@ -19,7 +20,7 @@ from genome_lm.doctor.devices import (
 )
 from genome_lm.doctor.finding import Finding, Level, Section, some, to_text
 from genome_lm.doctor.installation import check_packages, check_runs_dir, check_wandb
-from genome_lm.doctor.machine import available_memory, cpu_flags
+from genome_lm.doctor.machine import cpu_flags
 
 
 def levels(report: dict) -> dict[str, str]:
@@ -209,18 +210,18 @@ def test_memory_and_instructions_as_linux_tells_them(tmp_path):
     (tmp_path / "cpuinfo").write_text("processor : 0\nflags\t: fpu avx2 amx_bf16\n\nflags : none\n")
     assert cpu_flags(tmp_path / "cpuinfo") == {"fpu", "avx2", "amx_bf16"}
     assert cpu_flags(tmp_path / "absent") == frozenset()
-    assert available_memory(tmp_path) is None
+    assert available_bytes(tmp_path) is None
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    2000 kB\n")
-    assert available_memory(tmp_path) == 2_048_000
+    assert available_bytes(tmp_path) == 2_048_000
     group = tmp_path / "sys/fs/cgroup"
     group.mkdir(parents=True)
     (group / "memory.max").write_text("max\n")
-    assert available_memory(tmp_path) == 2_048_000
+    assert available_bytes(tmp_path) == 2_048_000
     (group / "memory.max").write_text("1000000\n")
     (group / "memory.current").write_text("700000\n")
     (group / "memory.stat").write_text("anon 5\nfile 200000\n")
-    assert available_memory(tmp_path) == 500_000
+    assert available_bytes(tmp_path) == 500_000
 
 
 def test_findings_as_text():

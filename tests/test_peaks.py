@@ -42,7 +42,7 @@ def written(folder: Path, text: str | bytes) -> Path:
         "chr1\t100\t300\r\n",
         NARROW,
         BROAD,
-        gzip.compress(NARROW.encode()),
+        gzip.compress(NARROW.encode(), mtime=0),
         "# note\ntrack name=x\nbrowser position chr1\n\n" + NARROW,
         "chrom\tstart\tend\n" + NARROW,
         "#chrom\tchromStart\tchromEnd\n" + NARROW,

@@ -15,6 +15,7 @@ from genome_lm.commands.settings import check_settings
 from genome_lm.commands.trial_steps import Trial, trial_of_labels, trial_of_sequence
 from genome_lm.config import Accelerator, TrainConfig
 from genome_lm.dataset.contents import Dataset
+from genome_lm.dataset.memory import available_bytes, memory_of
 from genome_lm.dataset.reading import embedded_dataset_path, open_dataset
 from genome_lm.dataset.tasks import choose_tasks
 from genome_lm.doctor.cost import TIGHT, Growth, Speed, Weights, check_memory, check_speed
@@ -30,7 +31,7 @@ from genome_lm.doctor.devices import (
 from genome_lm.doctor.finding import Finding, Level, Section, advice, count, ok, problem, to_plain, to_text
 from genome_lm.doctor.genome import check_genome
 from genome_lm.doctor.installation import check_installation, check_runs_dir, check_wandb
-from genome_lm.doctor.machine import available_memory, cpu_flags
+from genome_lm.doctor.machine import cpu_flags
 from genome_lm.doctor.splits import check_splits
 from genome_lm.doctor.tasks import check_tasks
 from genome_lm.doctor.windows import check_unknown_bases
@@ -191,7 +192,7 @@ def _measured(trial: Trial, dataset: Dataset | None) -> list[Finding]:
     batch_size = min(config.data.batch_size, n_train)
     available, where = _available(trial.device)
     growth, measured_to = _growth(trial, batch_size, available)
-    held = 0 if dataset is None else _dataset_bytes(dataset)
+    held = 0 if dataset is None else memory_of(dataset).held
     weights = Weights(trial.parameters, bool(config.callbacks.ema_decay))
     findings = [check_memory(growth, measured_to, batch_size, available, weights, held, where)]
     batch_size = min(batch_size, measured_to)
@@ -234,16 +235,4 @@ def _growth(trial: Trial, batch_size: int, available: int | None) -> tuple[Growt
 def _available(device: torch.device) -> tuple[int | None, str]:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0], torch.cuda.get_device_name(device)
-    return available_memory(), "the machine"
-
-
-def _dataset_bytes(dataset: Dataset) -> int:
-    arrays = (
-        dataset.sequence,
-        dataset.packed_labels,
-        dataset.offset,
-        dataset.chromosome,
-        dataset.start,
-        dataset.split,
-    )
-    return sum(each.nbytes for each in arrays)
+    return available_bytes(), "the machine"

@@ -34,20 +34,19 @@ def memory_of(dataset: Dataset) -> DatasetMemory:
     return DatasetMemory(mapped, held, len(dataset.windows_of("train")) * _SAMPLER_BYTES)
 
 
-def available_bytes() -> int | None:
-    """Memory that can be had without swapping, of the machine and of this process's control group; None where
-    the system does not say (it does on Linux)."""
+def available_bytes(root: Path = Path("/")) -> int | None:
+    """Bytes that a process may still take, under the limits of its control group; None where unknown."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = (root / "proc/meminfo").read_text(encoding="utf-8").splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration, ValueError, IndexError):
         return None
+    group = root / "sys/fs/cgroup"
     try:
-        group = Path("/sys/fs/cgroup")
-        most = (group / "memory.max").read_text().strip()
+        limit = int((group / "memory.max").read_text())
         used = int((group / "memory.current").read_text())
         statistics = (group / "memory.stat").read_text().split()
-        cached = int(statistics[statistics.index("file") + 1])
-    except (OSError, ValueError, IndexError):
+        cache = int(statistics[statistics.index("file") + 1])  # given back when it is needed
+    except (OSError, ValueError, IndexError):  # no such group, or "max"
         return free
-    return free if most == "max" else min(free, int(most) - used + cached)
+    return min(free, max(0, limit - used + cache))

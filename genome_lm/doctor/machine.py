@@ -19,24 +19,6 @@ def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
     return frozenset()
 
 
-def available_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that a process may still take, under the limits of its control group; None where unknown."""
-    try:
-        lines = (root / "proc/meminfo").read_text(encoding="utf-8").splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError, IndexError):
-        return None
-    group = root / "sys/fs/cgroup"
-    try:
-        limit = int((group / "memory.max").read_text())
-        used = int((group / "memory.current").read_text())
-        statistics = (group / "memory.stat").read_text().split()
-        cache = int(statistics[statistics.index("file") + 1])  # given back when it is needed
-    except (OSError, ValueError, IndexError):  # no such group, or "max"
-        return free
-    return min(free, max(0, limit - used + cache))
-
-
 def nearest_folder(path: Path) -> Path:
     """The folder itself, or the nearest above it that exists."""
     return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())

@@ -44,8 +44,7 @@ def check_tasks(dataset: Dataset, tasks: np.ndarray, min_positive_rate: float) -
 
 
 def _positives(dataset: Dataset, split: str) -> np.ndarray:
-    rate = np.nan_to_num(dataset.positive_rate(split))
-    return np.rint(rate * len(dataset.windows_of(split))).astype(np.int64)
+    return dataset.positives(dataset.windows_of(split))
 
 
 def _rare(

@@ -29,6 +29,8 @@ INCIDENTAL = frozenset(
         "resume",
         "allowed_packages",
         "data.num_workers",
+        "callbacks.save_every_minutes",
+        "callbacks.save_every_steps",
         "trainer.threads",
         "trainer.keep_freed_memory",
         "trainer.progress_bar",
