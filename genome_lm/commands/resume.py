@@ -216,8 +216,7 @@ def resume_point_of(path: Path, run_dir: Path, *, exact: bool) -> ResumePoint:
     Raises:
         UserError: see `genome_lm.checkpoint.read_content`.
     """
-    content = read_content(path)
-    raw = torch.load(path, map_location="cpu", weights_only=True)
+    content, raw = read_content(path), _raw(path)
     state = raw.get(KEY, {})
     return ResumePoint(
         path=path,
@@ -232,8 +231,15 @@ def resume_point_of(path: Path, run_dir: Path, *, exact: bool) -> ResumePoint:
 
 
 def _steps(path: Path) -> tuple[int, int]:
+    read_content(path)  # says what is wrong with a foreign file
+    return int(_raw(path)["global_step"]), int(path.name == LAST)
+
+
+def _raw(path: Path) -> dict[str, Any]:
+    """All that Lightning has saved, of a checkpoint that has been read without complaint."""
     content = torch.load(path, map_location="cpu", weights_only=True)
-    return int(content["global_step"]), int(path.name == LAST)
+    assert isinstance(content, dict)
+    return content
 
 
 def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
