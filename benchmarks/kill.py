@@ -2,11 +2,12 @@
 
     python benchmarks/kill.py [--kills 20] [--seed 0] [--what train|language|prepare] [--folder D] [SETTINGS]
 
-train, language: an undisturbed training on the small dataset of the tests, and one that is killed and started
-again by the same command (resume=auto) until it has ended. Of three kills one comes at any time after the
-start, drawn from the seed; one at any time after the process has begun to write its first checkpoint; one up
-to 20 ms after a checkpoint has begun to be written. After each kill every file with a checkpoint's name must
-be whole. At the end the run folders are compared value by value, times left out.
+train, language: an undisturbed training on the small dataset of the tests, and one that is killed and
+started again by the same command (resume=auto) until it has ended. Of three kills one comes at a time drawn
+from the seed, after the start of the process and at the latest when it writes its first checkpoint; one at a
+time drawn from then on; one up to 20 ms after one of its first checkpoints has begun to be written. After
+each kill every file with a checkpoint's name must be whole. At the end the run folders are compared value by
+value, times left out.
 
 prepare: a genome of 12 Mb and ten peak files; after each kill the output must be missing or whole.
 """
@@ -35,7 +36,7 @@ from genome_lm.dataset.settings import PrepareSettings
 
 SLICE = Path(__file__).parents[1] / "tests" / "data" / "slice"
 PROGRAM = (sys.executable, "-c", "from genome_lm.cli import main; main()")
-CHANCE, TRAINING, WRITE = "at any time", "in training", "at a write"
+CHANCE, TRAINING, WRITE = "from start", "in training", "at a write"
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,9 @@ def kill_repeatedly(
         ) as process:
             if kind == CHANCE and not ends:
                 # At the latest once it has trained a little: a quicker start than before would end the run.
-                _until(lambda: time.monotonic() > began + delay or (writing() and not stale), process)  # noqa: B023
+                until = began + delay
+                while process.poll() is None and time.monotonic() < until and (stale or not writing()):
+                    time.sleep(0.0005)
                 delay = 0.0
             elif kind != CHANCE:
                 if stale:  # of the kill before; removed when the command starts

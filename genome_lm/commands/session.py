@@ -165,8 +165,8 @@ def run(
         undertaking.announce()
         _fit(trainer, module, datamodule, None if resume is None else resume.path)
         result = undertaking.gather(_finished(session, trainer, checkpoints, report, figures, state.seconds))
-        _leave(run_dir, result, undertaking.done(result))
         log_result(loggers, asdict(result))
+        _leave(run_dir, result, undertaking.done(result))  # last: a folder with training.json is done
         failed = False
     except Terminated:
         note_preemption(loggers)
