@@ -112,7 +112,7 @@ ARROWS: dict[str, set[str]] = {
     "ranks.group": {"choices", "collectives", "errors", "ranks"},
     "commands.several": {"", "choices", "commands", "config", "errors", "leaderboard", "ranks"},
     "dataset.position": set(),
-    "checkpoint_io": {"atomic"},
+    "checkpoint_io": {"archive", "atomic", "checkpoint_file", "pickled"},
     "curve": {"atomic", "errors"},
     "dataset.batch": set(),
     "dataset.resident": {"choices", "dataset", "dataset.batch", "dna", "errors"},
