@@ -103,8 +103,8 @@ ARROWS: dict[str, set[str]] = {
     "commands.compare": {"commands.arguments", "leaderboard"},  # no torch: it compares fifty runs in a second
     "cli": {
         "", "choices", "commands", "commands.compare", "commands.doctor", "commands.download",
-        "commands.several", "commands.tune", "config", "config_errors", "config_files", "errors",
-        "leaderboard", "provenance", "ranks", "sweep", "sweeping", "tuning.config",
+        "commands.several", "commands.tune", "config", "config_dirs", "config_errors", "config_files",
+        "errors", "leaderboard", "provenance", "ranks", "sweep", "sweeping", "tuning.config",
     },
     "batch_norm": {"collectives"},
     "collectives": set(),
@@ -141,8 +141,8 @@ ARROWS: dict[str, set[str]] = {
 OUTSIDE: dict[str, set[str]] = {
     "hydra": {"cli", "config_errors", "sweep", "sweeping", "tuning"},
     "omegaconf": {
-        "cli", "commands", "commands.several", "commands.tune", "config", "config_errors", "sweep",
-        "sweeping", "tuning", "tuning.config",
+        "cli", "commands", "commands.several", "commands.tune", "config", "config_dirs", "config_errors",
+        "sweep", "sweeping", "tuning", "tuning.config",
     },
     "optuna": {"tuning"},
     "ray": {"sweeping"},
@@ -172,7 +172,8 @@ OUTSIDE: dict[str, set[str]] = {
 
 # Imported when the command line answers --help; nothing here may load a heavy package.
 LIGHT = (
-    "cli", "config", "config_errors", "config_files", "choices", "errors", "sweep", "atomic", "tables",
+    "cli", "config", "config_dirs", "config_errors", "config_files", "choices", "errors", "sweep", "atomic",
+    "plain", "tables",
     "leaderboard.fields", "leaderboard.training", "locks", "sweeping", "sweeping.jobs", "sweeping.sweeper",
     "sweeping.cores", "tuning", "tuning.config", "ranks", "ranks.launch", "ranks.report", "ranks.started",
     "ranks.working", "commands.several", "plain",
