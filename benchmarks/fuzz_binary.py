@@ -1,4 +1,4 @@
-"""Readers of checkpoints, HDF5 and MATLAB files for the fuzzer: what each is given, and what it must answer."""
+"""Readers of binary files for the fuzzer: what each is given, and what it must answer."""
 
 import io
 import json
@@ -37,9 +37,19 @@ def description() -> Description:
         genome_lm_version="0",
         model_name="gru",
         tokenizer={"_target_": "genome_lm.tokenizers.KmerTokenizer", "k": 2, "width": 3},
-        encoder={"_target_": "genome_lm.encoders.recurrent.RecurrentEncoder", "hidden_size": 2, "num_layers": 1},
-        head={"pooling": ["mean", "max"], "centre": 1.0, "norm": "batch", "kind": "one_logit", "dropout": 0.0,
-              "input_dropout": 0.1},
+        encoder={
+            "_target_": "genome_lm.encoders.recurrent.RecurrentEncoder",
+            "hidden_size": 2,
+            "num_layers": 1,
+        },
+        head={
+            "pooling": ["mean", "max"],
+            "centre": 1.0,
+            "norm": "batch",
+            "kind": "one_logit",
+            "dropout": 0.0,
+            "input_dropout": 0.1,
+        },
         context_bp=20,
         average_strands=True,
         tasks={name: list(IDS) for name in ("id", "cell", "target", "treatment", "group")},
@@ -47,7 +57,7 @@ def description() -> Description:
         task_set="3 of 3 tasks",
         dataset={"path": None, "checksum": "sha256:1", "genome_build": "hg19", "window_bp": 40, "bin_bp": 10},
         config={"seed": 1, "data": {"context_bp": 20}},
-    )  # fmt: skip
+    )
 
 
 def checkpoint() -> bytes:
@@ -55,11 +65,16 @@ def checkpoint() -> bytes:
     torch.manual_seed(0)
     weights = network_from(description(), PACKAGES).state_dict()
     content = {
-        "epoch": 3, "global_step": 10, "pytorch-lightning_version": "2.6.0", "loops": PROGRESS, "callbacks": {},
+        "epoch": 3,
+        "global_step": 10,
+        "pytorch-lightning_version": "2.6.0",
+        "loops": PROGRESS,
+        "callbacks": {},
         "state_dict": {f"network.{name}": value for name, value in weights.items()},
         "optimizer_states": [{"state": {0: {"step": torch.tensor(5.0)}}, "param_groups": [{"lr": 1e-3}]}],
-        "lr_schedulers": [], "genome_lm": description().as_dict(),
-    }  # fmt: skip
+        "lr_schedulers": [],
+        "genome_lm": description().as_dict(),
+    }
     file = io.BytesIO()
     torch.save(content, file)
     return file.getvalue()
@@ -97,10 +112,34 @@ class Pickle(Archive):
 
     name = "checkpoint, pickle"
     words = (
-        b"cos\nsystem\n", b"cbuiltins\nbytearray\n", b"ctorch\nFloatStorage\n", b"ccollections\nOrderedDict\n",
-        b"ctorch._utils\n_rebuild_tensor_v2\n", b"R", b"b", b"Q", b"(", b"t", b"\x85", b"h\x00", b"q\x01", b"N", b"0", b"2",
-        b"\x8a\x08", b"]", b"}", b"s", b"u", b"a", b"e", b".", b"\x88", b"J\xff\xff\xff\xff", b"r\xff\xff\xff\x7f",
-    )  # fmt: skip
+        b"cos\nsystem\n",
+        b"cbuiltins\nbytearray\n",
+        b"ctorch\nFloatStorage\n",
+        b"ccollections\nOrderedDict\n",
+        b"ctorch._utils\n_rebuild_tensor_v2\n",
+        b"R",
+        b"b",
+        b"Q",
+        b"(",
+        b"t",
+        b"\x85",
+        b"h\x00",
+        b"q\x01",
+        b"N",
+        b"0",
+        b"2",
+        b"\x8a\x08",
+        b"]",
+        b"}",
+        b"s",
+        b"u",
+        b"a",
+        b"e",
+        b".",
+        b"\x88",
+        b"J\xff\xff\xff\xff",
+        b"r\xff\xff\xff\x7f",
+    )
 
     def __init__(self) -> None:
         with zipfile.ZipFile(io.BytesIO(checkpoint())) as archive:
@@ -122,10 +161,25 @@ class Described(Reader):
 
     name = "checkpoint, description"
     words = (
-        b'"hidden_size": 1000000000', b'"genome_lm.encoders.minimal.MinimalEncoder"', b'"os.system"', b'"num_layers": 60000',
-        b'"genome_lm.stems.ConvStem"', b"[]", b"{}", b"null", b'""', b"1e308", b"NaN", b"true", b'"${oc.env:HOME}"',
-        b'"\\ud800"', b'"bidirectional": true', b'"_target_"', b'"genome_lm.tokenizers.OneHotTokenizer"', b'"attention"',
-    )  # fmt: skip
+        b'"hidden_size": 1000000000',
+        b'"genome_lm.encoders.minimal.MinimalEncoder"',
+        b'"os.system"',
+        b'"num_layers": 60000',
+        b'"genome_lm.stems.ConvStem"',
+        b"[]",
+        b"{}",
+        b"null",
+        b'""',
+        b"1e308",
+        b"NaN",
+        b"true",
+        b'"${oc.env:HOME}"',
+        b'"\\ud800"',
+        b'"bidirectional": true',
+        b'"_target_"',
+        b'"genome_lm.tokenizers.OneHotTokenizer"',
+        b'"attention"',
+    )
 
     def __init__(self) -> None:
         torch.manual_seed(0)
@@ -215,9 +269,14 @@ class PredictionFile(Reader):
 
     def seeds(self) -> list[bytes]:
         made = Predictions(
-            name="model", description="a gru", logits=FOUND, window=np.array([3, 7]),
-            split=np.array([1, 2], dtype=np.uint8), task_ids=tuple(IDS), dataset_checksum="sha256:1",
-        )  # fmt: skip
+            name="model",
+            description="a gru",
+            logits=FOUND,
+            window=np.array([3, 7]),
+            split=np.array([1, 2], dtype=np.uint8),
+            task_ids=tuple(IDS),
+            dataset_checksum="sha256:1",
+        )
         with tempfile.TemporaryDirectory() as folder:
             write_predictions(Path(folder) / "p.h5", made)
             return [(Path(folder) / "p.h5").read_bytes()]

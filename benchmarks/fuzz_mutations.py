@@ -4,10 +4,31 @@ import random
 from collections.abc import Callable, Sequence
 
 NUMBERS = (
-    b"0", b"-1", b"1", b"255", b"65536", b"2147483647", b"-2147483648", b"4294967295", b"9223372036854775807",
-    b"9223372036854775808", b"999999999999999", b"1e308", b"1e999", b"-0", b"nan", b"inf", b"0x10", b"1_000", b"",
-    b"\xd9\xa1", b"00", b"+5", b" 7 ", b"1" * 400,
-)  # fmt: skip
+    b"0",
+    b"-1",
+    b"1",
+    b"255",
+    b"65536",
+    b"2147483647",
+    b"-2147483648",
+    b"4294967295",
+    b"9223372036854775807",
+    b"9223372036854775808",
+    b"999999999999999",
+    b"1e308",
+    b"1e999",
+    b"-0",
+    b"nan",
+    b"inf",
+    b"0x10",
+    b"1_000",
+    b"",
+    b"\xd9\xa1",
+    b"00",
+    b"+5",
+    b" 7 ",
+    b"1" * 400,
+)
 BYTES = (0, 1, 9, 10, 13, 32, 34, 35, 62, 127, 128, 192, 255)
 LONGEST = 1 << 20
 
@@ -20,7 +41,9 @@ def mutate(data: bytes, draw: random.Random, seeds: Sequence[bytes], words: Sequ
         words: of the format.
     """
     changed = bytearray(data)
-    for _ in range(1 + min(int(draw.expovariate(1.5)), 12)):
+    for number in range(12):
+        if number and draw.random() < 0.55:
+            break
         draw.choice(_CHANGES)(changed, draw, seeds, words)
         if len(changed) > LONGEST:
             del changed[LONGEST:]
@@ -29,7 +52,7 @@ def mutate(data: bytes, draw: random.Random, seeds: Sequence[bytes], words: Sequ
 
 def _span(data: bytearray, draw: random.Random) -> tuple[int, int]:
     first = draw.randrange(len(data) + 1)
-    return first, min(len(data), first + 1 + int(draw.expovariate(0.1)))
+    return first, min(len(data), first + draw.choice((1, 1, 2, 4, 8, 30)))
 
 
 def _bit(data: bytearray, draw: random.Random, seeds: Sequence[bytes], words: Sequence[bytes]) -> None:
@@ -101,5 +124,18 @@ def _splice(data: bytearray, draw: random.Random, seeds: Sequence[bytes], words:
 
 
 _CHANGES: tuple[Callable[[bytearray, random.Random, Sequence[bytes], Sequence[bytes]], None], ...] = (
-    _bit, _bit, _byte, _byte, _delete, _copy, _number, _number, _word, _word, _binary, _lines, _cut, _splice,
-)  # fmt: skip
+    _bit,
+    _bit,
+    _byte,
+    _byte,
+    _delete,
+    _copy,
+    _number,
+    _number,
+    _word,
+    _word,
+    _binary,
+    _lines,
+    _cut,
+    _splice,
+)

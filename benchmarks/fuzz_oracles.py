@@ -75,9 +75,7 @@ def fasta(data: bytes) -> dict[str, list[int]] | None:
             records[name] = []
         else:
             letters = line.replace("\r", "")
-            if name is None and letters.strip(SPACE):
-                return None
-            if not set(letters.upper()) <= IUPAC and (name is not None or letters.strip(SPACE)):
+            if (name is None and letters) or not set(letters.upper()) <= IUPAC:
                 return None
             if name is not None:
                 records[name] += [CODE.get(letter, 4) for letter in letters.upper()]

@@ -39,25 +39,47 @@ MANIFEST = (
 )
 VECTORS = b"4 3\nACG 0.1 0.2 0.3\naca 1 -2e-3 3\n</s> 0 0 0\nACGT 1 2 3\n"
 TRAINING = {
-    "model": "bigru", "seed": 0, "parameters": 1000, "epochs": 8, "best_epoch": 7, "seconds": 12.5,
-    "windows_per_second": 1500.0, "valid_perplexity": 1.2, "valid_prior_perplexity": 1.25, "n_tasks": 3,
-    "task_set": "3 of 5 tasks", "dataset_checksum": "sha256:1", "best_checkpoint": "checkpoints/best.ckpt",
-}  # fmt: skip
+    "model": "bigru",
+    "seed": 0,
+    "parameters": 1000,
+    "epochs": 8,
+    "best_epoch": 7,
+    "seconds": 12.5,
+    "windows_per_second": 1500.0,
+    "valid_perplexity": 1.2,
+    "valid_prior_perplexity": 1.25,
+    "n_tasks": 3,
+    "task_set": "3 of 5 tasks",
+    "dataset_checksum": "sha256:1",
+    "best_checkpoint": "checkpoints/best.ckpt",
+}
 CONFIG = {
     "data": {"min_positive_rate": 0.01, "tasks": {"ids": [], "groups": ["tf"]}, "context_bp": 500},
-    "trainer": {"limit_val_batches": None, "max_time": "00:00:10:00"}, "average_strands": True, "seed": 0,
+    "trainer": {"limit_val_batches": None, "max_time": "00:00:10:00"},
+    "average_strands": True,
+    "seed": 0,
     "model": {"name": "bigru", "encoder": {"_target_": "genome_lm.encoders.recurrent.Recurrent"}},
-}  # fmt: skip
+}
 FIGURES = {
-    "perplexity": {"model": 1.2, "baseline": 1.21, "prior": 1.25}, "auroc": {"model": 0.7}, "ap": {"model": 0.3},
-    "f1": {"model": 0.4, "difference": 0.1}, "wins": 2, "ties": 0, "losses": 1,
+    "perplexity": {"model": 1.2, "baseline": 1.21, "prior": 1.25},
+    "auroc": {"model": 0.7},
+    "ap": {"model": 0.3},
+    "f1": {"model": 0.4, "difference": 0.1},
+    "wins": 2,
+    "ties": 0,
+    "losses": 1,
     "intervals": {"100000": {"f1": {"difference": [0.05, 0.15]}, "wins": [1.2, 2.8]}},
-}  # fmt: skip
+}
 SUMMARY = {
-    "n_tasks": 3, "dataset": {"checksum": "sha256:1"}, "protocol": "tuned", "valid": FIGURES, "test": FIGURES,
-    "bootstrap": {"block_bp": [100_000], "level": 0.95}, "baseline": {"same_context": {"strands": "summed"}},
+    "n_tasks": 3,
+    "dataset": {"checksum": "sha256:1"},
+    "protocol": "tuned",
+    "valid": FIGURES,
+    "test": FIGURES,
+    "bootstrap": {"block_bp": [100_000], "level": 0.95},
+    "baseline": {"same_context": {"strands": "summed"}},
     "checkpoints": [{"name": "a", "path": "checkpoints/best.ckpt", "sha256": "ab"}],
-}  # fmt: skip
+}
 TASKS = (
     b'id\tgroup\tvalid_positives\ttest_f1_model\tthreshold_model\nt1\ttf\t40\t0.5\t-1.5\n"a\tb"\tx\t\t\t\n'
 )
@@ -188,7 +210,7 @@ class Vectors(Reader):
 
 
 class RunFiles(Reader):
-    """A file of a run folder, as `compare` reads it: a reason why it is left out, or figures within bounds."""
+    """A file of a run folder, as `compare` reads it: left out with a reason, or figures within bounds."""
 
     words = (
         b'"',

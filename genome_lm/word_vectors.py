@@ -12,6 +12,9 @@ from genome_lm.errors import UserError
 # The end of a sentence, which Mikolov's original program writes as a word.
 END_OF_SENTENCE = "</s>"
 
+LONGEST_NUMBER = 15
+"""Digits of the number of words: far beyond any file."""
+
 
 def read_word_vectors(path: Path, k: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of the k-mers of a file.
@@ -96,7 +99,9 @@ def _parsed(path: Path, lines: Iterator[str], k: int, width: int) -> tuple[np.nd
 def _checked_header(path: Path, header: str, width: int) -> int:
     """The number of words that the first line promises."""
     fields = header.split()
-    if len(fields) != 2 or not all(field.isascii() and field.isdigit() for field in fields):
+    if len(fields) != 2 or not all(
+        field.isascii() and field.isdigit() and len(field) <= LONGEST_NUMBER for field in fields
+    ):
         raise UserError(
             f"tokenizer.embedding_file {path} does not begin with the number of words and their width; "
             "expected word2vec's text format, such as gensim's save_word2vec_format writes"

@@ -172,7 +172,8 @@ OUTSIDE: dict[str, set[str]] = {
 
 # Imported when the command line answers --help; nothing here may load a heavy package.
 LIGHT = (
-    "cli", "config", "config_errors", "config_files", "choices", "errors", "sweep", "atomic", "tables",
+    "cli", "config", "config_dirs", "config_errors", "config_files", "choices", "errors", "sweep", "atomic",
+    "plain", "tables",
     "leaderboard.fields", "leaderboard.training", "locks", "sweeping", "sweeping.jobs", "sweeping.sweeper",
     "sweeping.cores", "tuning", "tuning.config", "ranks", "ranks.launch", "ranks.report", "ranks.started",
     "ranks.working", "commands.several", "plain", "config_dirs",

@@ -133,9 +133,13 @@ def _track(path: Path, number: int, row: dict[str, str], task_id: str) -> Track:
     if not row["file"]:
         raise UserError(f"{where}: no file for task {task_id!r}; give the path of its peak file")
     file = path.parent / row["file"]
-    if not file.is_file():
+    try:
+        there = file.is_file()
+    except OSError:  # a name that no file can have, such as one of a thousand letters
+        there = False
+    if not there:
         raise UserError(
-            f"{where}: file {row['file']} does not exist in {path.parent}; paths start at the manifest"
+            f"{where}: file {row['file'][:200]} does not exist in {path.parent}; paths start at the manifest"
         )
     selects = row.get("selects_bins", "1").lower()
     if selects not in _YES_NO:
