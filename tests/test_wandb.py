@@ -226,7 +226,7 @@ def test_it_is_online_only_for_those_logged_in(logged_in, mode, monkeypatch, tmp
     monkeypatch.setattr(wandb, "login", lambda prompt: logged_in)
     config = LoggerConfig(LoggerName.wandb, project="tests")
     csv_logger, wandb_logger = loggers_from(config, tmp_path)
-    assert type(csv_logger).__name__ == "CSVLogger"
+    assert type(csv_logger).__name__ == "CurveLogger"
     assert wandb_logger._wandb_init["mode"] == mode
 
 
