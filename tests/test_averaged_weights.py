@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from genome_lm.callbacks.averaged_weights import AveragedWeights
+from genome_lm.callbacks.averaged_weights import AveragedWeights, _Average
 from genome_lm.tokenizers import KmerTokenizer
 
 
@@ -62,3 +62,22 @@ def test_the_average_follows_its_formula_and_leaves_tables_alone(decay, tmp_path
     assert module.seen == pytest.approx(expected, rel=1e-5)
     assert all(torch.equal(each, table) for each in module.tables)
     assert torch.equal(module.tokenizer.get_buffer("numbers"), table)
+
+
+def test_a_loaded_average_goes_on_from_its_count():
+    """The count on the host follows the buffer of the checkpoint."""
+    model = nn.Linear(1, 1, bias=False)
+    averages = [_Average(model, 0.9, torch.device("cpu")) for _ in range(2)]
+    for step in range(4):
+        nn.init.constant_(model.weight, float(step))
+        averages[0].update_parameters(model)
+    averages[1].load_state_dict(averages[0].state_dict())
+    for average in averages:
+        average.update_parameters(model)
+        assert int(average.n_averaged) == 5
+    assert torch.equal(*(average.module.weight for average in averages))
+    # 0 first, then 9/11, 9/12 and 9/13 of the way to 1, 2 and 3, and 9/14 to 3.
+    expected = 0.0
+    for step, target in enumerate((1, 2, 3, 3), start=1):
+        expected += (9 / (10 + step)) * (target - expected)
+    assert averages[1].module.weight.item() == pytest.approx(expected)
