@@ -75,7 +75,8 @@ def fasta(data: bytes) -> dict[str, list[int]] | None:
             records[name] = []
         else:
             letters = line.replace("\r", "")
-            if (name is None and letters) or not set(letters.upper()) <= IUPAC:
+            # Letters of ASCII alone: in Python a sharp s in upper case is two of them.
+            if (name is None and letters) or not set(letters) <= IUPAC | set("".join(IUPAC).lower()):
                 return None
             if name is not None:
                 records[name] += [CODE.get(letter, 4) for letter in letters.upper()]
@@ -85,7 +86,7 @@ def fasta(data: bytes) -> dict[str, list[int]] | None:
 def word_vectors(data: bytes, k: int) -> dict[int, np.ndarray]:
     """Vector of each k-mer that any line gives, by its base-4 value; the last one where there are several."""
     found = {}
-    for line in data.decode("utf-8").splitlines()[1:]:
+    for line in re.split("\r\n|\r|\n", data.decode("utf-8"))[1:]:
         word, *numbers = line.split() or [""]
         if len(word) == k and set(word.upper()) <= set(CODE):
             value = 0

@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from genome_lm.checkpoint import LONGEST_CONTEXT_BP
 from genome_lm.errors import UserError
+from genome_lm.plain import holds, one_line
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -115,6 +116,8 @@ def _check_settings(
 ) -> None:
     if not 1 <= context_bp <= LONGEST_CONTEXT_BP:
         raise UserError(f"checkpoint {path} is damaged: its context is {context_bp} bp")
+    if holds(settings, lambda text: not one_line(text)):  # they become part of messages
+        raise UserError(f"checkpoint {path} is damaged: it describes its parts with control characters")
     dimensions = [length for value in weights.values() for length in value.shape]
     largest = max([LARGEST_SETTING, context_bp, *dimensions])
     for part, arguments in settings.items():

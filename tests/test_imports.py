@@ -132,7 +132,7 @@ ARROWS: dict[str, set[str]] = {
     "plain_yaml": {"plain"},
     "exported": {"atomic", "errors", "plain"},
     "checkpoint_file": {"archive", "errors", "exported", "pickled"},
-    "restore": {"checkpoint", "errors"},
+    "restore": {"checkpoint", "errors", "plain"},
     "config_dirs": {"config_files", "errors", "plain"},
     "commands.arguments": {"errors"},
 }  # fmt: skip
