@@ -5,7 +5,7 @@
 train, language: an undisturbed training on the small dataset of the tests, and one that is killed and
 started again by the same command (resume=auto) until it has ended. Of three kills one comes at a time drawn
 from the seed, after the start of the process and at the latest when it writes its first checkpoint; one at a
-time drawn from then on; one up to 20 ms after one of its first checkpoints has begun to be written. After
+time drawn from then on; one up to 20 ms after its first or second checkpoint has begun to be written. After
 each kill every file with a checkpoint's name must be whole. At the end the run folders are compared value by
 value, times left out.
 
@@ -104,7 +104,7 @@ def kill_training(folder: Path, kills: int, draw: random.Random, language: bool,
         command,
         kills,
         draw,
-        {CHANCE: whole - fit, TRAINING: 2 * fit / kills, WRITE: 0.02},
+        {CHANCE: whole - fit, TRAINING: fit / kills, WRITE: 0.02},
         lambda: any(checkpoints.glob(".*.tmp")),
         left,
     )
@@ -185,7 +185,7 @@ def kill_repeatedly(
     print(f"{'kill':>4}  {'when':<12}  {'after':>7}  what was left", flush=True)
     while len(done) < kills:
         kind = list(longest)[len(done) % len(longest)]
-        delay, skipped = draw.uniform(0, longest[kind]), draw.randrange(4)
+        delay, skipped = draw.uniform(0, longest[kind]), draw.randrange(2)
         began = time.monotonic()
         stale = writing()
         with subprocess.Popen(
