@@ -8,6 +8,7 @@ from typing import Any
 
 from genome_lm.build import network_from
 from genome_lm.checkpoint import VERSION, Description
+from genome_lm.motifs import RELEASE
 from genome_lm.network import Network
 
 CHARACTERS = {"_target_": "genome_lm.tokenizers.CharacterTokenizer", "width": 2}
@@ -21,7 +22,7 @@ WORDS = {
 }
 NO_STEM = {"_target_": "genome_lm.stems.NoStem"}
 NO_FEATURES = {"_target_": "genome_lm.window_features.NoFeatures"}
-MOTIFS = {"_target_": "genome_lm.window_features.MotifOccupancy", "span_bp": 500}
+MOTIFS = {"_target_": "genome_lm.window_features.MotifOccupancy", "span_bp": 500, "release": RELEASE}
 POOLED = {
     "pooling": ["centre_max", "centre_mean", "mean"],
     "centre": 0.43,

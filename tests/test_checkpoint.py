@@ -55,6 +55,7 @@ def test_it_describes_itself(content, run, small, checkpoint):
         "path": str(small.path),
         "checksum": small.checksum,
         "genome_build": "hg19",
+        "regions": {"valid": ["chr20:500,000-900,000"], "test": ["chr20:0-500,000"]},
         "window_bp": 1000,
         "bin_bp": 200,
         "train_fraction": 1.0,

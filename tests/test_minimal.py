@@ -124,7 +124,7 @@ def test_the_way_of_other_devices_gives_the_same(cell, monkeypatch):
         return gated_scan(gates, candidates, reverse=reverse, in_blocks=False)
 
     monkeypatch.setattr(minimal, "gated_scan", at_once)
-    torch.testing.assert_close(encoder(tokens)[0], expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(encoder(tokens)[0], expected, rtol=1e-5, atol=5e-6)
 
 
 def test_extreme_gates_of_minlstm_are_finite():

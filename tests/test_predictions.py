@@ -68,7 +68,7 @@ def test_any_round_trip(tmp_path_factory, logits, text):
     )
     path = tmp_path_factory.mktemp("any") / "any.h5"
     write_predictions(path, predictions)
-    assert_same(read_predictions(path, own=True), predictions)
+    assert_same(read_predictions(path), predictions)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -222,14 +222,14 @@ def test_a_finished_job_gives_its_result_and_a_cut_off_one_starts_clean(tmp_path
 
     job.mkdir()
     (job / "config.yaml").write_text(json.dumps(SETTINGS))
-    (job / "error.txt").touch()
+    (job / "error.txt").touch()  # of an earlier call: no longer true
     (job / "notes.txt").touch()
     (job / "checkpoints").mkdir()
     (job / "checkpoints/last.ckpt").touch()
     assert run_once(job, SETTINGS, train, resumes=True) == 1.5
     assert run_once(job, SETTINGS, train) == 1.5
     kept = {"config.yaml", "notes.txt"}
-    assert calls == [kept | {"error.txt", "checkpoints/last.ckpt"}, kept]
+    assert calls == [kept | {"checkpoints/last.ckpt"}, kept]
     (job / "training.json").write_text(json.dumps(TRAINING))
     assert run_once(job, SETTINGS, train) == 1.25
     assert len(calls) == 2

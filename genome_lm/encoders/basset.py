@@ -6,6 +6,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from genome_lm.batch_norm import BatchNorm
+from genome_lm.convolution import Convolution
 from genome_lm.encoders.base import FixedLengthEncoder
 from genome_lm.encoders.checks import check_dropouts, check_sizes
 from genome_lm.encoders.lengths import least_length, length_after
@@ -70,7 +71,7 @@ class BassetEncoder(FixedLengthEncoder):
         # Pooling comes before the ReLU, not after it as published: the same values of fewer positions.
         layers: list[nn.Module] = []
         for (inputs, outputs), (kernel, pool) in zip(pairwise([input_width, *channels]), stages, strict=True):
-            layers += [nn.Conv1d(inputs, outputs, kernel), BatchNorm(outputs)]
+            layers += [Convolution(inputs, outputs, kernel), BatchNorm(outputs)]
             layers += [nn.MaxPool1d(pool), nn.ReLU()]
         self.convolutions = nn.Sequential(*layers)
         dense: list[nn.Module] = []

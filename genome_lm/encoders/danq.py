@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from genome_lm.convolution import Convolution
 from genome_lm.encoders.base import FixedLengthEncoder
 from genome_lm.encoders.checks import check_dropouts, check_sizes
 from genome_lm.encoders.cudnn import run_recurrence
@@ -65,7 +66,7 @@ class DanQEncoder(FixedLengthEncoder):
         stages = [(kernel_size, pool_size)]
         super().__init__(length, least_length(stages))
         self.width = hidden_size
-        self.scan = nn.Conv1d(input_width, channels, kernel_size)
+        self.scan = Convolution(input_width, channels, kernel_size)
         # Pooling comes before the ReLU, not after it as published: the same values of fewer positions.
         self.pool = nn.Sequential(nn.MaxPool1d(pool_size), nn.ReLU(), nn.Dropout(conv_dropout))
         self.recurrence = nn.LSTM(channels, lstm_size, batch_first=True, bidirectional=True)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from genome_lm.convolution import convolve
 from genome_lm.encoders.base import Encoder
 from genome_lm.encoders.checks import check_dropouts, check_sizes
 from genome_lm.errors import UserError
@@ -84,7 +85,7 @@ class DeepBindEncoder(Encoder):
         weight = self.scan.weight
         if self.both_strands:  # reversed in bases and positions, a detector reads the other strand
             weight = torch.cat([weight, weight.flip(1, 2)])
-        scores = nn.functional.conv1d(bases, weight).unflatten(1, (-1, self.scan.out_channels))
+        scores = convolve(bases, weight).unflatten(1, (-1, self.scan.out_channels))
         assert self.scan.bias is not None
         threshold = self.scan.bias
         # ReLU and maximum change places, which spares the rectified copy of all scores.

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from genome_lm.convolution import Convolution
 from genome_lm.encoders.base import FixedLengthEncoder
 from genome_lm.encoders.checks import check_dropouts, check_sizes
 from genome_lm.encoders.lengths import least_length, length_after
@@ -67,9 +68,9 @@ class DeepSeaEncoder(FixedLengthEncoder):
         # Pooling comes before the threshold, not after it as published: the same values of fewer positions.
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise([input_width, *channels[:-1]]):
-            layers += [nn.Conv1d(inputs, outputs, kernel_size), nn.MaxPool1d(pool_size)]
+            layers += [Convolution(inputs, outputs, kernel_size), nn.MaxPool1d(pool_size)]
             layers += [nn.Threshold(0.0, 1e-6), nn.Dropout(dropout)]
-        layers.append(nn.Conv1d([input_width, *channels][-2], channels[-1], kernel_size))
+        layers.append(Convolution([input_width, *channels][-2], channels[-1], kernel_size))
         layers += [nn.Threshold(0.0, 1e-6), nn.Dropout(last_dropout)]
         self.convolutions = nn.Sequential(*layers)
         self.hidden = nn.Sequential(
