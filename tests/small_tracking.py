@@ -5,6 +5,7 @@ import json
 import shutil
 import struct
 import sys
+import time
 import zlib
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,20 @@ def script(name: str) -> ModuleType:
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]
+
+
+def finished_run(folder: Path, seconds: float = 60) -> Any:
+    """The offline W&B run of a folder, once W&B's own process has written its end."""
+    read_run, until = script("offline_runs").read_run, time.monotonic() + seconds
+    while True:
+        try:
+            run = read_run(folder)
+            if len(run.exit_codes) >= run.parts or time.monotonic() > until:
+                return run
+        except ValueError:
+            if not list(folder.glob("wandb/offline-run-*")) or time.monotonic() > until:
+                raise
+        time.sleep(0.2)
 
 
 def trained_copy(run: Path, folder: Path, *, evaluated: bool = True) -> Path:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from small_run import TINY, run_command, run_folders
-from small_tracking import DASHBOARDS, script
+from small_tracking import DASHBOARDS, finished_run, script
 
 panels = script("panels")
 offline_runs = script("offline_runs")
@@ -22,7 +22,7 @@ def logged_run(small_file, tmp_path_factory) -> Any:
         few = ("bootstrap.resamples=100", "bootstrap.test_resamples=1000", "baseline.contexts_bp=[]")
         assert run_command("evaluate", "evaluate.accelerator=cpu", *few, f"runs_dir={runs}") == 0
     (folder,) = run_folders(runs)
-    return offline_runs.read_run(folder)
+    return finished_run(folder)
 
 
 def test_every_key_of_the_dashboard_is_logged(logged_run):

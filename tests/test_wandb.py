@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import wandb
 from small_run import TINY, run_command, run_folders
-from small_tracking import N_TASKS, png, script, trained_copy, write_small_evaluation
+from small_tracking import N_TASKS, finished_run, png, trained_copy, write_small_evaluation
 
 from genome_lm.config import LoggerConfig, LoggerName
 from genome_lm.loggers import loggers_from
@@ -21,8 +21,6 @@ from genome_lm.tracking.record import WandbRecord, read_record, write_record
 from genome_lm.tracking.wandb_run import _mode_after, mode, note_step
 
 OFFLINE = ("logger=wandb", "trainer.max_epochs=1", "logger.project=tests", "logger.tags=[tiny]")
-
-read_run = script("offline_runs").read_run
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +46,7 @@ def sweep(small_file, tmp_path_factory) -> list[Path]:
 
 
 def test_two_jobs_of_a_sweep_are_two_finished_runs(sweep):
-    first, second = map(read_run, sweep)
+    first, second = map(finished_run, sweep)
     assert first.id != second.id
     assert (first.exit_codes, second.exit_codes) == ([0, 0, 0], [0])
     for run, folder in ((first, sweep[0]), (second, sweep[1])):
@@ -61,14 +59,14 @@ def test_two_jobs_of_a_sweep_are_two_finished_runs(sweep):
 
 
 def test_a_sweep_is_a_group_and_its_runs_have_names_of_their_own(sweep):
-    first, second = map(read_run, sweep)
+    first, second = map(finished_run, sweep)
     assert first.group == second.group == sweep[0].parent.name
     assert (first.name, second.name) == ("0_gru", "1_lstm")
 
 
 def test_the_configuration_tells_data_code_and_versions(sweep):
     result = json.loads((sweep[1] / "training.json").read_text())
-    config = read_run(sweep[1]).config
+    config = finished_run(sweep[1]).config
     assert config["dataset"]["checksum"] == result["dataset_checksum"]
     for name in ("command", "started", "code_version", "versions", "task_set"):
         assert config[name] == result[name]
@@ -76,7 +74,7 @@ def test_the_configuration_tells_data_code_and_versions(sweep):
 
 
 def test_curves_run_over_epochs_and_the_best_is_kept(sweep):
-    run = read_run(sweep[1])
+    run = finished_run(sweep[1])
     result = json.loads((sweep[1] / "training.json").read_text())
     assert run.axes["valid/perplexity"] == run.axes["valid/*"] == run.axes["train/perplexity"] == "epoch"
     assert run.axes["train/loss"] == "trainer/global_step"
@@ -89,14 +87,14 @@ def test_curves_run_over_epochs_and_the_best_is_kept(sweep):
 
 def test_the_record_names_the_run(sweep):
     record = read_record(sweep[1])
-    run = read_run(sweep[1])
+    run = finished_run(sweep[1])
     assert isinstance(record, WandbRecord)
     assert (record.id, record.path, record.offline) == (run.id, f"tests/runs/{run.id}", True)
     assert record.next_step == len(run.history)
 
 
 def test_evaluations_go_into_the_run_of_the_training(sweep):
-    run = read_run(sweep[0])
+    run = finished_run(sweep[0])
     assert run.parts == 3
     record = read_record(sweep[0])
     assert isinstance(record, WandbRecord)
@@ -111,7 +109,7 @@ def test_an_evaluation_s_part_stands_alone(sweep, tmp_path):
     *_, part = sorted(sweep[0].glob("wandb/offline-run-*"))
     (tmp_path / "wandb").mkdir()
     (tmp_path / "wandb" / part.name).symlink_to(part)
-    whole, last = read_run(sweep[0]), read_run(tmp_path)
+    whole, last = finished_run(sweep[0]), finished_run(tmp_path)
     assert {**last.config, "_wandb": {}} == {**whole.config, "_wandb": {}}
     assert last.kept["valid/perplexity"] == {"min"}
     for name in ("best/valid_perplexity", "best/epoch", "parameters", "test/f1/model"):
@@ -121,7 +119,7 @@ def test_an_evaluation_s_part_stands_alone(sweep, tmp_path):
 
 
 def test_the_summary_holds_the_evaluation_s_figures(sweep):
-    summary = read_run(sweep[0]).summary
+    summary = finished_run(sweep[0]).summary
     assert summary["test/f1/difference"] == 0.1
     assert (summary["test/f1/difference_low"], summary["test/f1/difference_high"]) == (0.05, 0.15)
     assert (summary["test/wins"], summary["test/counted"]) == (3, 4)
@@ -131,7 +129,7 @@ def test_the_summary_holds_the_evaluation_s_figures(sweep):
 
 
 def test_all_tasks_are_one_table(sweep):
-    run = read_run(sweep[0])
+    run = finished_run(sweep[0])
     assert run.latest("tasks")["nrows"] == N_TASKS
     table = json.loads(run.file("tasks").read_text())
     assert table["columns"] == ["id", "target", "test_f1_model", "test_f1_difference", "test_outcome"]
@@ -140,7 +138,7 @@ def test_all_tasks_are_one_table(sweep):
 
 
 def test_no_task_has_a_chart(sweep):
-    history = set().union(*read_run(sweep[0]).history)
+    history = set().union(*finished_run(sweep[0]).history)
     media = {"tasks", "report", "figures/differences", "figures/wins"}
     curves = {name for name in history - media if not name.startswith("_")}
     assert {name.partition("/")[0] for name in curves} <= {"train", "valid", "epoch", "trainer"}
@@ -148,7 +146,7 @@ def test_no_task_has_a_chart(sweep):
 
 
 def test_figures_and_page_are_there(sweep):
-    run = read_run(sweep[0])
+    run = finished_run(sweep[0])
     assert run.file("figures/wins").read_bytes()[:8] == png(3, 2)[:8]
     assert struct.unpack(">II", run.file("figures/wins").read_bytes()[16:24]) == (3, 2)
     assert run.file("report").read_text() == "<!doctype html><title>Report</title>"
@@ -165,7 +163,7 @@ log_evaluation(Path({str(folder)!r}), Path({str(folder / "evaluation")!r}))
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("", "")
-    assert read_run(folder).parts == 2
+    assert finished_run(folder).parts == 2
 
 
 def refused(*_: object, **__: object) -> None:
@@ -191,7 +189,7 @@ def test_disabled_is_disabled(sweep, tmp_path, monkeypatch):
     monkeypatch.setattr(wandb, "init", refused)
     folder = trained_copy(sweep[1], tmp_path / "run")
     log_evaluation(folder, folder / "evaluation")
-    assert read_run(folder).parts == 1
+    assert finished_run(folder).parts == 1
 
 
 def test_an_evaluation_follows_its_training_until_that_is_uploaded(sweep, tmp_path, monkeypatch):
@@ -216,8 +214,8 @@ def test_a_run_that_fails_is_finished_as_failed(small_file, tmp_path, monkeypatc
     assert run_command("train", *TINY, *OFFLINE, f"data.path={small_file}", f"runs_dir={tmp_path}") == 2
     assert wandb.run is None
     (folder,) = run_folders(tmp_path)
-    assert read_run(folder).exit_codes == [1]
-    assert read_run(folder).name == folder.name
+    assert finished_run(folder).exit_codes == [1]
+    assert finished_run(folder).name == folder.name
 
 
 @pytest.mark.parametrize(("logged_in", "mode"), [(False, "offline"), (True, "online")])
