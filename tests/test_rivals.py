@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.functional import conv1d
 
 from genome_lm.build import network_from
+from genome_lm.convolution import Convolution
 from genome_lm.encoders.basset import BassetEncoder
 from genome_lm.encoders.danq import DanQEncoder
 from genome_lm.encoders.deepbind import DeepBindEncoder
@@ -90,14 +91,14 @@ def test_a_single_deepbind(average, hidden, published):
 )
 def test_lengths_at_the_published_length(name, convolved, pooled, flat):
     network = outline(name, {}).eval()
-    lengths: dict[type, list[int]] = {nn.Conv1d: [], nn.MaxPool1d: [], nn.Linear: []}
+    lengths: dict[type, list[int]] = {Convolution: [], nn.MaxPool1d: [], nn.Linear: []}
     for layer in network.encoder.modules():
-        if isinstance(layer, nn.Conv1d | nn.MaxPool1d):
+        if isinstance(layer, Convolution | nn.MaxPool1d):
             layer.register_forward_hook(lambda layer, _, out: lengths[type(layer)].append(out.shape[2]))
         elif isinstance(layer, nn.Linear):
             layer.register_forward_hook(lambda layer, given, _: lengths[nn.Linear].append(given[0].shape[1]))
     network.encoder(torch.zeros(1, CONTEXT[name], 4, device="meta"))
-    assert lengths[nn.Conv1d] == convolved
+    assert lengths[Convolution] == convolved
     assert lengths[nn.MaxPool1d] == pooled
     assert lengths[nn.Linear][0] == flat
 
