@@ -5,16 +5,11 @@ import logging
 import os
 import re
 import shutil
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -30,7 +25,8 @@ from genome_lm.config import EvaluateConfig, PredictConfig, PrepareConfig, Resum
 from genome_lm.config_dirs import check_config_dirs
 from genome_lm.config_errors import explain, refuse_added_keys
 from genome_lm.config_files import config_dir
-from genome_lm.errors import Terminated, UserError
+from genome_lm.endings import leave, mistakes_in_one_line, termination_in_order
+from genome_lm.errors import UserError
 from genome_lm.leaderboard.training import ERROR_FILE
 from genome_lm.ranks.started import HOW_TO_START, started_by, started_rank
 from genome_lm.sweep import SweepTable
@@ -44,9 +40,6 @@ SWEEP_OF_RANKS = (
     "a sweep (-m) starts the processes of its jobs itself; use trainer=ddp with it, or give torchrun and "
     "srun one configuration"
 )
-
-USER_ERROR = 2
-INTERRUPTED = 130
 
 OMP_WAIT_POLICY = "passive"
 """OpenMP threads that wait by spinning stall when another process is busy: training was seen to drop from
@@ -141,7 +134,7 @@ def _compare(arguments: Sequence[str]) -> None:
     """Rank runs: no configuration, so no Hydra."""
     from genome_lm.commands.compare import compare as job
 
-    with _mistakes_in_one_line(), _termination_in_order():
+    with mistakes_in_one_line(), termination_in_order():
         job(arguments, lambda overrides: _run("evaluate", overrides))
 
 
@@ -149,13 +142,13 @@ def _download(arguments: Sequence[str]) -> None:
     """Fetch published data: no configuration, so no Hydra."""
     from genome_lm.commands.download import download as job
 
-    with _mistakes_in_one_line(), _termination_in_order():
+    with mistakes_in_one_line(), termination_in_order():
         job(arguments)
 
 
 def _export(arguments: Sequence[str]) -> None:
     """Write a model as safetensors: no configuration, so no Hydra."""
-    with _mistakes_in_one_line(), _termination_in_order():
+    with mistakes_in_one_line(), termination_in_order():
         from genome_lm.commands.export import export as job
 
         job(arguments)
@@ -181,7 +174,7 @@ def _tune(arguments: Sequence[str]) -> None:
 def _doctor(arguments: Sequence[str]) -> None:
     """Look a training over without starting it: its configuration, and no run folder."""
     if {"-m", "--multirun"} & set(arguments):
-        _leave("doctor looks at one configuration at a time; -m sweeps are for train")
+        leave("doctor looks at one configuration at a time; -m sweeps are for train")
     as_json = bool({"--json", "json=true"} & set(arguments))
     overrides = [each for each in arguments if each not in ("--json", "json=true", "json=false")]
 
@@ -224,7 +217,7 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
     """Compose the configuration of `command`, run it, and turn bad input into one line and exit code 2."""
     job = job or _JOBS[command]
     if command != "train" and {"-m", "--multirun"} & set(arguments):
-        _leave(f"{command} runs one job at a time; -m sweeps are for train")
+        leave(f"{command} runs one job at a time; -m sweeps are for train")
     arguments = [*arguments, *_as_rank(command, arguments)]
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
@@ -245,16 +238,16 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
         return _job(command, job, config, failures)
 
     SweepTable.failed = 0
-    with _mistakes_in_one_line(), _termination_in_order():  # while it trains, Termination takes the signals
+    with mistakes_in_one_line(), termination_in_order():  # while it trains, Termination takes the signals
         check_config_dirs(arguments)
         try:
             hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)(task)()
         except (HydraException, OmegaConfBaseException) as error:
-            _leave(explain(error, command, arguments))
+            leave(explain(error, command, arguments))
     if failures:
-        _leave(str(failures[0]))
+        leave(str(failures[0]))
     if SweepTable.failed:
-        _leave(f"{SweepTable.failed} of the sweep's jobs failed; each folder says why in {ERROR_FILE}")
+        leave(f"{SweepTable.failed} of the sweep's jobs failed; each folder says why in {ERROR_FILE}")
 
 
 def _as_rank(command: str, arguments: Sequence[str]) -> list[str]:
@@ -263,57 +256,15 @@ def _as_rank(command: str, arguments: Sequence[str]) -> list[str]:
     if starter is None:
         return []
     if command != "train":
-        _leave(
+        leave(
             f"{command} was started several times over by {starter.value}; start it once, "
             f"or train so: {HOW_TO_START[starter]}"
         )
     if {"-m", "--multirun"} & set(arguments):
-        _leave(SWEEP_OF_RANKS)
-    with _mistakes_in_one_line():
+        leave(SWEEP_OF_RANKS)
+    with mistakes_in_one_line():
         further = started_rank(starter, os.environ).number > 0
     return ["hydra.run.dir=.", "hydra.output_subdir=null"] if further else []
-
-
-@contextmanager
-def _mistakes_in_one_line() -> Iterator[None]:
-    """Turn what a user can mend, and Ctrl-C, into one line and an exit code."""
-    try:
-        yield
-    except UserError as error:
-        _leave(str(error))
-    except OSError as error:  # such as a full disk; HDF5's carry no file name
-        _leave(f"cannot use {error.filename}: {error.strerror}" if error.filename else f"file error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-
-
-@contextmanager
-def _termination_in_order() -> Iterator[None]:
-    """Turn SIGTERM or SIGUSR1, as batch systems send before the end, into an exit that cleans up."""
-    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
-        yield
-        return
-
-    def leave(number: int, frame: FrameType | None) -> NoReturn:
-        for each in before:  # a second one must not cut the cleaning up short
-            signal.signal(each, signal.SIG_IGN)
-        print("terminated", file=sys.stderr)
-        raise Terminated
-
-    before = {each: signal.signal(each, leave) for each in (signal.SIGTERM, signal.SIGUSR1)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, signal.SIG_DFL if handler is None else handler)
-
-
-def _leave(message: str) -> None:
-    # Names out of files are part of it: one line, and nothing that a terminal would act upon.
-    line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(message.split()))
-    print(f"genome-lm: error: {line}", file=sys.stderr)
-    sys.exit(USER_ERROR)
 
 
 def _job(command: str, job: Job, config: DictConfig, failures: list[UserError]) -> float | None:

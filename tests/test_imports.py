@@ -20,6 +20,7 @@ ARROWS: dict[str, set[str]] = {
     "choices": set(),
     "config_files": set(),
     "dna": set(),
+    "endings": {"errors"},
     "errors": set(),
     "naming": set(),
     "runs": {"errors"},
@@ -104,7 +105,7 @@ ARROWS: dict[str, set[str]] = {
     "cli": {
         "", "choices", "commands", "commands.compare", "commands.doctor", "commands.download",
         "commands.several", "commands.tune", "config", "config_dirs", "config_errors", "config_files",
-        "errors", "leaderboard", "provenance", "ranks", "sweep", "sweeping", "tuning.config",
+        "endings", "errors", "leaderboard", "provenance", "ranks", "sweep", "sweeping", "tuning.config",
     },
     "batch_norm": {"collectives"},
     "collectives": set(),
@@ -177,7 +178,7 @@ LIGHT = (
     "plain", "tables",
     "leaderboard.fields", "leaderboard.training", "locks", "sweeping", "sweeping.jobs", "sweeping.sweeper",
     "sweeping.cores", "tuning", "tuning.config", "ranks", "ranks.launch", "ranks.report", "ranks.started",
-    "ranks.working", "commands.several", "plain", "config_dirs",
+    "ranks.working", "commands.several", "plain", "config_dirs", "endings",
 )  # fmt: skip
 HEAVY = {"torch", "lightning", "numpy", "h5py", "wandb", "torchmetrics", "altair", "vl_convert", "jinja2"}
 
