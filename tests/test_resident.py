@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from small_run import TINY, run_command, run_folders
 
+from genome_lm.checkpoint import read_checkpoint
 from genome_lm.choices import Resident
 from genome_lm.dataset import resident as resident_module
 from genome_lm.dataset.datamodule import GenomeDataModule
@@ -124,3 +126,16 @@ def test_nothing_is_read_back_from_the_device(small):
     sizes = [tuple(tuple(each.shape) for each in batch) for batch in loader]
     assert sizes[0] == ((64, 100), (64, 3), (64,))
     assert len(sizes) == len(sampler)
+
+
+def test_a_training_is_the_same_however_its_batches_are_loaded(small_file, tmp_path):
+    """Dropout included: a loader must not draw from the generator of the masks."""
+    weights = []
+    for number, how in enumerate(("data.num_workers=0", "data.num_workers=1", "data.resident=always")):
+        runs = tmp_path / str(number)
+        dropped = ("head.dropout=0.5", f"data.path={small_file}", f"runs_dir={runs}")
+        assert run_command("train", *TINY, *dropped, how) == 0
+        (folder,) = run_folders(runs)
+        weights.append(read_checkpoint(folder / "checkpoints" / "last.ckpt").weights)
+    for others in weights[1:]:
+        assert all(torch.equal(value, weights[0][name]) for name, value in others.items())

@@ -100,12 +100,7 @@ class RunState(L.Callback):
             trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.reset()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._restore(trainer, Moment.epoch):
-            # A new iterator draws a number. Lightning makes one at the start of every epoch but of the first
-            # and of a resumed one, whose iterator it made while it set up.
-            fetcher = trainer.fit_loop._data_fetcher
-            assert fetcher is not None
-            iter(fetcher)
+        self._restore(trainer, Moment.epoch)
 
     def _restore(self, trainer: L.Trainer, moment: Moment) -> bool:
         """Set the random states at the moment when they were saved; nothing at other moments, or twice."""

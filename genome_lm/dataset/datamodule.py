@@ -212,6 +212,8 @@ class GenomeDataModule(ResumableLoading):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
+            # Its own: the number that it draws for each iterator must not move the draws of dropout.
+            generator=torch.Generator(),
         )
 
     def _evaluation_loader(self, split: str) -> DataLoader[Batch] | ResidentBatches:
