@@ -77,9 +77,9 @@ def installed(folder: Path) -> Path:
         venv.create(folder, with_pip=True)
     have = subprocess.run([python, "-c", "import grelu.lightning"], capture_output=True, check=False)
     if have.returncode:
-        index = ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]
-        # The +cpu build by its name, so that no package of CUDA is fetched with it.
-        subprocess.run([python, "-m", "pip", "install", "-q", *index, f"{TORCH}+cpu", RELEASE], check=True)
+        # The +cpu build by its name, so that no package of CUDA is fetched with it; pip must be told (by
+        # PIP_EXTRA_INDEX_URL, for one) where PyTorch's CPU builds are.
+        subprocess.run([python, "-m", "pip", "install", "-q", f"{TORCH}+cpu", RELEASE], check=True)
     return python
 
 

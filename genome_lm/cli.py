@@ -98,7 +98,9 @@ def _train(config: DictConfig, run_dir: Path) -> float:
     # Progress bars of jobs that run side by side would write over each other.
     alone = not sweep or HydraConfig.get().runtime.choices["hydra/launcher"] == "basic"
     settings: TrainConfig = OmegaConf.to_object(config)  # type: ignore[assignment]
-    if sweep:  # a job that was cut off goes on from its last checkpoint
+    # A job that was cut off goes on from its last checkpoint; one that starts from another's does that again.
+    goes_on = sweep and settings.ckpt_path is None
+    if goes_on:
         settings.resume = Resume.auto
 
     def run() -> float:
@@ -108,7 +110,7 @@ def _train(config: DictConfig, run_dir: Path) -> float:
         warn_without_effect(HydraConfig.get().overrides.task, settings.task.name)
         return job(settings, run_dir, alone and sys.stderr.isatty(), _repeating("train"))
 
-    return run_once(run_dir, plain_settings(config), run, resumes=True) if sweep else run()
+    return run_once(run_dir, plain_settings(config), run, resumes=goes_on) if sweep else run()
 
 
 def _evaluate(config: DictConfig, run_dir: Path) -> float:
@@ -185,7 +187,11 @@ def _doctor(arguments: Sequence[str]) -> None:
             noun = "problem" if problems == 1 else "problems"
             raise UserError(f"{problems} {noun} found; each is named above with what to change")
 
-    _run("train", [*overrides, "hydra/help=doctor", "hydra.run.dir=.", "hydra.output_subdir=null"], job)
+    # Side by side, whatever flags stand between them: Hydra takes overrides in one piece only.
+    given = [each for each in overrides if _key_of(each) is not None]
+    flags = [each for each in overrides if _key_of(each) is None]
+    own = ("hydra/help=doctor", "hydra.run.dir=.", "hydra.output_subdir=null")
+    _run("train", [*given, *own, *flags], job)
 
 
 def _key_of(argument: str) -> str | None:

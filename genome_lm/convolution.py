@@ -1,7 +1,5 @@
 """Convolutions over few channels, such as one-hot bases, which bfloat16 gets wrong on some processors."""
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 from torch import Tensor, nn
 
@@ -24,19 +22,23 @@ def convolve(tokens: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
     Returns:
         [batch, out_channels, length - kernel_size + 1].
     """
-    with _in_float32(tokens, weight):
+    if not _is_wrong(tokens, weight):
         return nn.functional.conv1d(tokens, weight, bias)
+    with torch.autocast("cpu", enabled=False):
+        return nn.functional.conv1d(tokens.to(weight.dtype), weight, bias)
 
 
 class Convolution(nn.Conv1d):
     """`torch.nn.Conv1d`, computed as `convolve` does."""
 
     def forward(self, input: Tensor) -> Tensor:
-        with _in_float32(input, self.weight):
+        if not _is_wrong(input, self.weight):
             return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(input.to(self.weight.dtype))
 
 
-def _in_float32(tokens: Tensor, weight: Tensor) -> AbstractContextManager[object]:
+def _is_wrong(tokens: Tensor, weight: Tensor) -> bool:
     channels, size = weight.shape[1:]
-    wrong = tokens.device.type == "cpu" and channels < TILE // 2 and (channels * size) % TILE == 0
-    return torch.autocast("cpu", enabled=False) if wrong else nullcontext()
+    few = channels < TILE // 2 and (channels * size) % TILE == 0
+    return tokens.device.type == "cpu" and few

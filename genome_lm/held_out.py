@@ -52,8 +52,8 @@ def seen_before(start: Content, now: Mapping[str, Any]) -> Seen:
     """Compare what a start, and what it started from itself, held out with what is held out now.
 
     Held out means validation or test, then and now: a region may change sides between these. Data of the
-    same checksum have the same splits. Coordinates of an unnamed assembly, such as a FASTA's, are taken to
-    be of the same one.
+    same checksum and regions have the same splits. Coordinates of an unnamed assembly, such as a FASTA's,
+    are taken to be of the same one.
 
     Args:
         start: the checkpoint to start from.
@@ -63,7 +63,10 @@ def seen_before(start: Content, now: Mapping[str, Any]) -> Seen:
     doubts: list[str] = []
     origin: object = origin_of(start)
     while isinstance(origin, dict):
-        if origin.get("checksum") != now["checksum"]:
+        known = _regions(origin)
+        same_data = origin.get("checksum") == now["checksum"]
+        # Of a FASTA the regions are not in the checksum; of a dataset they are.
+        if not same_data or (known and known != _regions(now)):
             doubt = _doubt(origin, now)
             if doubt is not None:
                 doubts.append(doubt)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small_run import SLICE, TINY, run_command, run_folders
 
 from genome_lm.checkpoint import Content, read_checkpoint
-from genome_lm.held_out import seen_before, with_start
+from genome_lm.held_out import Seen, seen_before, with_start
 
 NOW: dict[str, Any] = {
     "checksum": "sha256:now",
@@ -56,6 +56,12 @@ def test_a_leak_is_a_base_that_nothing_covers(kept, ours):
     seen = seen_before(start({"valid": ["chr9"], "test": [text(each) for each in kept]}), now)
     covered = {base for first, length in kept for base in range(first, first + length)}
     assert (seen.leak is not None) == bool(set(range(ours[0], sum(ours))) - covered)
+
+
+def test_the_same_fasta_in_other_regions_is_a_leak():
+    elsewhere = {"valid": ["chr5"], "test": ["chr6"]}
+    assert seen_before(start(elsewhere, checksum=NOW["checksum"]), NOW).leak
+    assert seen_before(start(None, checksum=NOW["checksum"]), NOW) == Seen(None, ())
 
 
 def test_what_cannot_be_compared_is_said():

@@ -33,6 +33,7 @@ ARROWS: dict[str, set[str]] = {
     "stems": {"batch_norm", "errors"},
     "tokenizers": {"dna", "errors", "word_vectors"},
     "word_vectors": {"dna", "errors"},
+    "incidental": set(),
     "motifs": {"atomic", "errors"},
     "spaced_words": {"dna", "errors", "tokenizers"},
     "window_features": {"dna", "errors", "motifs"},
@@ -78,18 +79,19 @@ ARROWS: dict[str, set[str]] = {
     "build_language": {"build", "config", "errors", "language", "restore"},
     "report": {"atomic", "errors", "plain", "report", "tables"},
     "leaderboard": {
-        "atomic", "errors", "leaderboard", "plain", "plain_yaml", "provenance", "report", "runs", "tables",
+        "atomic", "errors", "incidental", "leaderboard", "plain", "plain_yaml", "provenance", "report",
+        "runs", "tables",
     },
     "locks": set(),
     "sweep": {"atomic", "leaderboard", "sweeping", "tables"},
-    "sweeping": {"atomic", "errors", "leaderboard", "locks", "sweep", "sweeping"},
+    "sweeping": {"incidental", "atomic", "errors", "leaderboard", "locks", "sweep", "sweeping"},
     "tuning": {
         "atomic", "choices", "config", "config_errors", "errors", "leaderboard", "locks", "tables", "tuning",
         "tuning.config",
     },
     "tuning.config": {"choices"},
     "commands": {
-        "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks",
+        "incidental", "", "allocator", "atomic", "baseline", "build", "build_language", "callbacks",
         "callbacks.resident_features", "checkpoint", "checkpoint_file", "checkpoint_io", "choices",
         "collectives", "commands", "commands.arguments", "commands.several", "config", "curve", "dataset",
         "dataset.datamodule", "dataset.feature_rows", "errors", "evaluation", "exported", "held_out",
@@ -178,7 +180,7 @@ LIGHT = (
     "plain", "tables",
     "leaderboard.fields", "leaderboard.training", "locks", "sweeping", "sweeping.jobs", "sweeping.sweeper",
     "sweeping.cores", "tuning", "tuning.config", "ranks", "ranks.launch", "ranks.report", "ranks.started",
-    "ranks.working", "commands.several", "plain", "config_dirs", "endings",
+    "ranks.working", "commands.several", "plain", "config_dirs", "endings", "incidental",
 )  # fmt: skip
 HEAVY = {"torch", "lightning", "numpy", "h5py", "wandb", "torchmetrics", "altair", "vl_convert", "jinja2"}
 

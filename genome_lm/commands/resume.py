@@ -18,6 +18,7 @@ from genome_lm.checkpoint_io import is_intact
 from genome_lm.config import TrainConfig
 from genome_lm.errors import UserError
 from genome_lm.held_out import STARTED_FROM, origin_of
+from genome_lm.incidental import INCIDENTAL
 from genome_lm.plain import plain_json, plain_text
 from genome_lm.plain_yaml import plain_yaml
 from genome_lm.runs import find_runs
@@ -33,11 +34,8 @@ LOCK_SECONDS = 20.0
 
 # What the trainer is told that a training's outcome depends on; machine and messages may change.
 _TRAINER = ("max_epochs", "precision", "gradient_clip_norm", "limit_train_batches", "limit_val_batches")
-_FREE = ("resume", "ckpt_path", "run_dir", "runs_dir", "run_name", "allowed_packages", "logger", "trainer")
-_FREE_BELOW = {
-    "data": ("path", "num_workers", "feature_cache_mib"),  # the dataset is known by its checksum
-    "callbacks": ("save_every_minutes", "save_every_steps"),
-}
+_FREE = INCIDENTAL[""] | {"ckpt_path", "trainer"}
+_FREE_BELOW = INCIDENTAL | {"data": INCIDENTAL["data"] | {"path"}}  # the dataset is known by its checksum
 
 
 @dataclass(frozen=True)

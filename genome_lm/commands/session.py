@@ -138,7 +138,8 @@ def run(
     goes_on = resume if resume is not None and resume.in_place else None
     if goes_on is not None and goes_on.started is not None:
         session = replace(session, origin=replace(session.origin, started=goes_on.started))
-    check_agreement({"dataset checksum": undertaking.facts["dataset"]["checksum"]})
+    behind = None if resume is None else f"{resume.path.name}, {resume.step} steps"
+    check_agreement({"dataset": undertaking.facts["dataset"]["checksum"], "checkpoint to go on from": behind})
     _begin_folder(run_dir, OmegaConf.to_yaml(OmegaConf.create(undertaking.settings)))
     before = None if goes_on is None else Before(goes_on.rows, goes_on.step)
     loggers = loggers_from(config.logger, run_dir, before)

@@ -19,6 +19,7 @@ from genome_lm.callbacks.resident_features import ResidentFeatures
 from genome_lm.callbacks.settled_norm import SettledNorm
 from genome_lm.checkpoint import VERSION, Description, read_checkpoint
 from genome_lm.choices import TaskKind
+from genome_lm.collectives import from_first
 from genome_lm.commands.acceleration import accelerate
 from genome_lm.commands.language_result import LanguageResult
 from genome_lm.commands.resume import (
@@ -72,6 +73,7 @@ def train(
     check_settings(config)
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
     with sole_owner(run_dir) if first else nullcontext():
+        from_first(None)  # the others look once the folder is rank 0's
         if config.resume is not None and (done := _finished(config, run_dir)) is not None:
             return done
         resume = resume_point(config, run_dir)

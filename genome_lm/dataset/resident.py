@@ -108,6 +108,8 @@ class ResidentBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         plans = list(self.sampler)
+        if not plans:
+            return
         window = self._moved([plan.window for plan in plans])
         shift = self._moved([plan.shift for plan in plans]) if self.augmented else None
         flip = self._moved([plan.flip for plan in plans]) if self.augmented else None

@@ -6,21 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genome_lm.incidental import INCIDENTAL
 from genome_lm.leaderboard.fields import Damaged, Fields
 from genome_lm.plain import plain_text
 from genome_lm.plain_yaml import plain_yaml
 
 CONFIG_FILE = "config.yaml"
 
-# What may differ between runs of one configuration: the seed, names and places, and how it is computed.
-INCIDENTAL = {
-    "": {"seed", "run_name", "runs_dir", "logger", "allowed_packages"},
-    "data": {"path", "num_workers", "resident", "eval_batch_size"},  # the dataset is compared by its checksum
-    "trainer": {
-        "accelerator", "threads", "keep_freed_memory", "matmul_precision", "compile", "log_every_n_steps",
-        "progress_bar",
-    },
-}  # fmt: skip
+# What else may differ between runs of one configuration.
+LEFT_OUT = INCIDENTAL | {
+    "": INCIDENTAL[""] | {"seed"},
+    "data": INCIDENTAL["data"] | {"path", "eval_batch_size"},  # the dataset is compared by its checksum
+    "trainer": INCIDENTAL["trainer"] | {"log_every_n_steps"},
+}
 # What configurations of older versions lack, and what such a run did.
 SINCE_THEN = {
     "stem": {"_target_": "genome_lm.stems.NoStem"},
@@ -43,7 +41,7 @@ class Configuration:
     """Of a run.
 
     Attributes:
-        likeness: equal for runs that differ in `INCIDENTAL` settings only.
+        likeness: equal for runs that differ in settings of `LEFT_OUT` only.
         task_choice: decides, with the dataset, on the tasks: equal choices mean equal tasks.
         min_positive_rate: scored tasks with at least this rate are all the tasks trained on.
         limit_val_batches: batches validated on; None is all.
@@ -101,10 +99,10 @@ def _completed(content: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[
 
 
 def _without_incidentals(content: Mapping[str, Any], section: str = "") -> dict[str, Any]:
-    left_out = INCIDENTAL[section]
+    left_out = LEFT_OUT[section]
     kept = {key: value for key, value in content.items() if key not in left_out}
     if not section:
-        for name in INCIDENTAL:
+        for name in LEFT_OUT:
             if name and isinstance(kept.get(name), Mapping):
                 kept[name] = _without_incidentals(kept[name], name)
     return kept

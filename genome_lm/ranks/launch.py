@@ -215,7 +215,7 @@ def _killed(process: _Process, ranks: int) -> str:
     why = ", as by the operating system when memory runs out" if name == "SIGKILL" else ""
     return (
         f"rank {process.number} of {ranks} was killed by {name}{why}; the others were ended too. "
-        "If there is a checkpoint, go on from it with ckpt_path"
+        "If there is a checkpoint, resume=auto or ckpt_path goes on from it"
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from genome_lm.errors import UserError
+from genome_lm.incidental import INCIDENTAL
 from genome_lm.leaderboard.fields import Damaged
 from genome_lm.leaderboard.training import ERROR_FILE, TRAINING_FILE, read_training
 from genome_lm.locks import FileLock
@@ -20,26 +21,9 @@ logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.yaml"
 LOCKS = ".locks"
-INCIDENTAL = frozenset(
-    {
-        "logger",
-        "run_name",
-        "runs_dir",
-        "run_dir",
-        "resume",
-        "allowed_packages",
-        "data.num_workers",
-        "callbacks.save_every_minutes",
-        "callbacks.save_every_steps",
-        "trainer.threads",
-        "trainer.keep_freed_memory",
-        "trainer.progress_bar",
-    }
-)
-"""What may change between the calls of one sweep: places, names, and how fast it goes."""
-
+CHECKPOINTS = "checkpoints"
 LEFT_BY_A_RUN = (
-    "checkpoints",
+    CHECKPOINTS,
     "tensorboard",
     "wandb",
     "metrics.csv",
@@ -92,8 +76,8 @@ def run_once(
         run_dir: the job's folder.
         settings: as for `job_state`.
         train: trains into that folder and returns the validation perplexity.
-        resumes: whether `train` goes on with what a job that was cut off has left; otherwise that is removed
-            before.
+        resumes: whether `train` goes on with what a job that was cut off has left, if that has a checkpoint;
+            otherwise it is removed before.
 
     Returns:
         The validation perplexity; NaN for a job that another process is running.
@@ -111,8 +95,9 @@ def run_once(
             logger.info("job %s has finished before", run_dir.name)
             found = read_training(run_dir).valid_perplexity
             return math.nan if found is None else found
-        if resumes:
-            (run_dir / ERROR_FILE).unlink(missing_ok=True)
+        if resumes and any((run_dir / CHECKPOINTS).glob("*.ckpt")):
+            for name in (ERROR_FILE, TRAINING_FILE):  # the latter is damaged, or the job had finished
+                (run_dir / name).unlink(missing_ok=True)
         else:
             start_over(run_dir)
         return train()
@@ -159,7 +144,7 @@ def _refuse_other_settings(run_dir: Path, settings: Mapping[str, Any]) -> None:
     then = dict(_flat(before)) if isinstance(before, dict) else {}
     now = dict(_flat(settings))
     for key in sorted(then.keys() | now.keys()):
-        if any(key == each or key.startswith(f"{each}.") for each in INCIDENTAL):
+        if _is_incidental(key):
             continue
         if then.get(key, _ABSENT) != now.get(key, _ABSENT):
             raise UserError(
@@ -169,6 +154,11 @@ def _refuse_other_settings(run_dir: Path, settings: Mapping[str, Any]) -> None:
 
 
 _ABSENT = "absent"
+
+
+def _is_incidental(key: str) -> bool:
+    section, _, rest = key.partition(".")
+    return section in INCIDENTAL[""] or rest.partition(".")[0] in INCIDENTAL.get(section, ())
 
 
 def _flat(settings: Mapping[str, Any], parent: str = "") -> Iterator[tuple[str, str]]:

@@ -204,7 +204,7 @@ def _announce(folder: Path, jobs: Sequence[Job], there: bool) -> None:
     count = {state: sum(each.state is state for each in jobs) for state in JobState}
     if there and count[JobState.new] < len(jobs):
         logger.info(
-            "sweep   %s: %d of %d jobs have finished, %d were cut off or failed and start again",
+            "sweep   %s: %d of %d jobs have finished; cut off or failed, and going on: %d",
             folder,
             count[JobState.finished],
             len(jobs),
