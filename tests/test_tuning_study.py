@@ -184,9 +184,10 @@ def test_a_line_cut_short_is_dropped_and_a_damaged_one_is_told(tmp_path):
     journal.write_bytes(whole + b'{"op_code": 4, "wor')
     assert len(work(study_in(tmp_path), 3)) == 1
     assert journal.read_bytes().startswith(whole)
-    journal.write_bytes(b"no json\n" + whole)
-    with pytest.raises(UserError, match="is damaged"):
-        study_in(tmp_path)
+    for wrong in (b"no json\n", b'{"op_code": 99, "worker_id": "a"}\n'):
+        journal.write_bytes(wrong + whole)
+        with pytest.raises(UserError, match="is damaged"):
+            study_in(tmp_path)
 
 
 def test_importances_find_what_matters_and_wait_for_enough_trials(tmp_path):

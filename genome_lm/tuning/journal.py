@@ -28,7 +28,7 @@ def open_journal(path: Path) -> JournalStorage:
         lock.release()
     try:
         return JournalStorage(JournalFileBackend(str(path), lock))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AssertionError) as error:  # the last of a change of no kind
         raise UserError(f"{path} is damaged; take it back from a copy, or give another study_dir") from error
 
 
