@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from genome_lm.errors import Terminated, UserError
+from genome_lm.errors import TERMINATION_SIGNALS, Terminated, UserError
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -41,7 +41,7 @@ def termination_in_order() -> Iterator[None]:
         print("terminated", file=sys.stderr)
         raise Terminated
 
-    before = {each: signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGUSR1)}
+    before = {each: signal.signal(each, end) for each in TERMINATION_SIGNALS}
     try:
         yield
     finally:

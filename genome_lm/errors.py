@@ -1,5 +1,9 @@
 """The exception for input that a user can mend, and the one for a training that is told to end."""
 
+import signal
+
+TERMINATION_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+"""What a batch system sends before it ends a job: SIGTERM (all), or SIGUSR1 (SLURM's --signal, by custom)."""
 TERMINATED = 143
 """Exit code after SIGTERM, 128 + 15 as shells have it; also after SIGUSR1, the usual notice of SLURM."""
 
@@ -13,7 +17,7 @@ class UserError(Exception):
 
 
 class Terminated(SystemExit):
-    """A signal asked a training to end, and its state is saved; the exit code is `TERMINATED`."""
+    """A signal asked for the end; the exit code is `TERMINATED`."""
 
     def __init__(self) -> None:
         super().__init__(TERMINATED)

@@ -118,7 +118,7 @@ def test_orphans_end(tmp_path):
     assert gone(processes)
 
 
-@pytest.mark.parametrize("number", launch.SIGNALS)
+@pytest.mark.parametrize("number", launch.TERMINATION_SIGNALS)
 def test_termination_is_passed_on(tmp_path, capfd, number):
     shared = tmp_path / "shared"
     shared.mkdir()

@@ -135,6 +135,21 @@ def test_a_signal_ends_a_training_in_order(
     assert run_differences(undisturbed, tmp_path / "run") == []
 
 
+def test_a_signal_before_the_first_step_leaves_nothing_to_go_on_from(
+    small_file, undisturbed, tmp_path, monkeypatch, capsys
+):
+    def signalled(self):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(MultitaskModule, "on_train_epoch_start", signalled)
+    assert training(small_file, tmp_path / "run") == 143
+    assert "told to end before there was a state to save in" in capsys.readouterr().out
+    assert not list(tmp_path.rglob("*.ckpt"))
+    monkeypatch.undo()
+    assert training(small_file, tmp_path / "run") == 0
+    assert run_differences(undisturbed, tmp_path / "run") == []
+
+
 def test_a_finished_run_is_left_as_it_is(small_file, undisturbed, capsys, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*.*") if path.is_file()}
     monkeypatch.setattr(RunCheckpoints, "_save", None)

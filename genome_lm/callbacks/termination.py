@@ -6,8 +6,7 @@ from types import FrameType
 
 import lightning as L
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-"""What a batch system sends before it ends a job: SIGTERM (all), or SIGUSR1 (SLURM's --signal, by custom)."""
+from genome_lm.errors import TERMINATION_SIGNALS
 
 
 class Termination(L.Callback):
@@ -27,7 +26,7 @@ class Termination(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning has set its handlers just now; it puts back those of before at the end."""
         if threading.current_thread() is threading.main_thread():  # only that one may set handlers
-            for each in SIGNALS:
+            for each in TERMINATION_SIGNALS:
                 signal.signal(each, self._take_note)
 
     def _take_note(self, number: int, frame: FrameType | None) -> None:

@@ -19,7 +19,7 @@ from genome_lm.callbacks.epoch_figures import EpochFigures
 from genome_lm.callbacks.epoch_report import EpochReport
 from genome_lm.callbacks.finite_loss import FiniteLoss
 from genome_lm.callbacks.rank_seed import RankSeed
-from genome_lm.callbacks.run_checkpoints import RunCheckpoints
+from genome_lm.callbacks.run_checkpoints import LAST, RunCheckpoints
 from genome_lm.callbacks.run_state import RunState
 from genome_lm.callbacks.termination import Termination
 from genome_lm.checkpoint_io import AtomicCheckpointIO
@@ -132,7 +132,7 @@ def run(
     Raises:
         UserError: a logger is not installed, the loss stops being finite, training ended before its first
             validation, or the disk is full.
-        Terminated: a signal asked for the end; the state is saved.
+        Terminated: a signal asked for the end; the state is saved, if there was a first step.
     """
     config, run_dir, resume = session.config, session.run_dir, session.resume
     goes_on = resume if resume is not None and resume.in_place else None
@@ -171,7 +171,10 @@ def run(
         failed = False
     except Terminated:
         note_preemption(loggers)
-        say("told to end; the state is saved: resume=auto goes on in %s", run_dir)
+        if (run_dir / CHECKPOINTS / LAST).is_file():
+            say("told to end; the state is saved: resume=auto goes on in %s", run_dir)
+        else:
+            say("told to end before there was a state to save in %s", run_dir)
         raise
     finally:
         finish(loggers, run_dir, failed=failed)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from genome_lm.errors import UserError
+from genome_lm.errors import TERMINATED, TERMINATION_SIGNALS, UserError
 from genome_lm.ranks.report import Kind, Report, read_report
 
 POLL_SECONDS = 0.05
@@ -22,9 +22,6 @@ GRACE_SECONDS = 10.0
 """Time that the others have to end in order once one has failed; one that waits in a sum may never do so."""
 TERMINATION_SECONDS = 60.0
 """Time to save and end once told to; SLURM kills 30 seconds after SIGTERM unless configured otherwise."""
-TERMINATED = 143
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-"""What a batch system sends before it ends a job: SIGTERM (all), or SIGUSR1 (SLURM's --signal, by custom)."""
 
 
 @dataclass
@@ -65,8 +62,8 @@ def run_together(
 
     Each gets `shared` and the order as one line of JSON on its standard input, which stays open as long as
     this process lives: its end tells a rank that it is an orphan. Its number is in the variables that
-    torchrun would set. If one fails the others are given a moment and then killed; `SIGNALS` and Ctrl-C are
-    passed on.
+    torchrun would set. If one fails the others are given a moment and then killed; `TERMINATION_SIGNALS`
+    and Ctrl-C are passed on.
 
     Args:
         command: program and arguments.
@@ -163,7 +160,7 @@ def _running(started: Sequence[_Process]) -> int:
 
 @contextmanager
 def _noted_signals() -> Iterator[list[int]]:
-    """Those of `SIGNALS` that come meanwhile; only the main thread may ask for them."""
+    """Those of `TERMINATION_SIGNALS` that come meanwhile; only the main thread may ask for them."""
     told: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield told
@@ -172,7 +169,7 @@ def _noted_signals() -> Iterator[list[int]]:
     def note(number: int, frame: FrameType | None) -> None:
         told.append(number)
 
-    before = {each: signal.signal(each, note) for each in SIGNALS}
+    before = {each: signal.signal(each, note) for each in TERMINATION_SIGNALS}
     try:
         yield told
     finally:
