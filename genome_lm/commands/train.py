@@ -49,6 +49,7 @@ from genome_lm.naming import task_set_name
 from genome_lm.network import Network
 from genome_lm.pretrained import start_from
 from genome_lm.provenance import provenance
+from genome_lm.subnormals import subnormals_as_zeros
 
 
 def train(
@@ -102,7 +103,7 @@ def _train(session: Session) -> TrainResult | LanguageResult:
         keep_freed_memory()
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
-    with warnings.catch_warnings(), errors_told_once():
+    with warnings.catch_warnings(), errors_told_once(), subnormals_as_zeros():
         silence(warnings)
         L.seed_everything(config.seed, workers=True, verbose=False)
         if config.task.name is TaskKind.language_model:
