@@ -16,6 +16,7 @@ PACKAGE = Path(genome_lm.__file__).parent
 ARROWS: dict[str, set[str]] = {
     "": set(),
     "allocator": set(),
+    "subnormals": set(),
     "atomic": {"errors"},
     "choices": set(),
     "config_files": set(),
@@ -96,7 +97,7 @@ ARROWS: dict[str, set[str]] = {
         "collectives", "commands", "commands.arguments", "commands.several", "config", "curve", "dataset",
         "dataset.datamodule", "dataset.feature_rows", "errors", "evaluation", "exported", "held_out",
         "language", "loggers", "module", "naming", "network", "plain", "plain_yaml", "prediction",
-        "pretrained", "provenance", "ranks", "ranks.group", "report", "runs", "tables", "tracking",
+        "pretrained", "provenance", "ranks", "ranks.group", "report", "runs", "subnormals", "tables", "tracking",
     },
     "commands.tune": {
         "atomic", "build", "callbacks", "commands", "config", "errors", "leaderboard", "provenance", "tuning",
@@ -163,8 +164,8 @@ OUTSIDE: dict[str, set[str]] = {
         "collectives", "commands", "commands.doctor", "commands.several", "commands.trial_steps",
         "convolution", "dataset.batch", "dataset.datamodule", "dataset.feature_rows", "dataset.resident",
         "doctor", "encoders", "evaluation", "exported", "heads", "language", "metrics", "module", "network",
-        "optimizer", "parts", "prediction", "ranks.group", "restore", "spaced_words", "stems", "threads",
-        "tokenizers", "tracking", "window_features",
+        "optimizer", "parts", "prediction", "ranks.group", "restore", "spaced_words", "stems", "subnormals",
+        "threads", "tokenizers", "tracking", "window_features",
     },
     "sklearn": set(),  # a reference of the tests and benchmarks, not a dependency
     "altair": {"report"},
