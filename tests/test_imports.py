@@ -97,7 +97,8 @@ ARROWS: dict[str, set[str]] = {
         "collectives", "commands", "commands.arguments", "commands.several", "config", "curve", "dataset",
         "dataset.datamodule", "dataset.feature_rows", "errors", "evaluation", "exported", "held_out",
         "language", "loggers", "module", "naming", "network", "plain", "plain_yaml", "prediction",
-        "pretrained", "provenance", "ranks", "ranks.group", "report", "runs", "subnormals", "tables", "tracking",
+        "pretrained", "provenance", "ranks", "ranks.group", "report", "runs", "subnormals", "tables",
+        "tracking",
     },
     "commands.tune": {
         "atomic", "build", "callbacks", "commands", "config", "errors", "leaderboard", "provenance", "tuning",
