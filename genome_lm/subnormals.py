@@ -10,10 +10,11 @@ import torch
 def subnormals_as_zeros() -> Iterator[None]:
     """Have the CPU take numbers below 1.2e-38 in size as zeros, and put things back.
 
-    Gradients that vanish over many steps of a plain recurrence, and the averages that Adam keeps of them, end
-    there. Arithmetic with such numbers takes some hundred cycles each (training slowed down to a seventh);
-    a step of 1e-38 changes no weight. It holds for this thread and those that it starts meanwhile, which keep
-    it: begin before torch has started its own. Where the processor has no such switch nothing is done.
+    Gradients that vanish over many steps of a plain recurrence end there. Arithmetic with such numbers takes
+    some hundred cycles each, so that a training slowed down to a seventh; the gradients of the weights, sums
+    over all steps, were the same to the bit. It holds for this thread and those that it starts meanwhile,
+    which keep it: begin before torch has started its own. Where the processor has no such switch nothing is
+    done.
     """
     before = _taken_as_zeros()
     torch.set_flush_denormal(True)
