@@ -167,6 +167,8 @@ def contest(tmp_path) -> Contest:
                 "test.wins": 1 + seed,
                 "test.losses": 2 - seed,
             }
+            if name.startswith("gru"):
+                test["test.against"] = {"baseline_best_context": {"wins": 2 + seed}}
             write_evaluation(run, test)
     ensemble = tmp_path / "ensembles" / "both"
     shutil.copytree(tmp_path / "gru_seed0", ensemble)
@@ -196,12 +198,13 @@ def test_the_tables_of_run_folders_known_by_hand(tmp_path, contest):
     assert gru[5:8] == ["3/8, 4/8", "1.22000 (0.01414)", "0.7000 (0.0000)"]  # sd of 1.21 and 1.23
     assert rnn[6:] == ["1.24000", "", "", ""]
     header, _, both, lstm, gru, regression, prior = cells(test_table(entries))
-    assert header == ["model", "valid perplexity", "perplexity", "AUROC", "AP", "F1", "wins"]
+    assert header[:6] == ["model", "valid perplexity", "perplexity", "AUROC", "AP", "F1"]
+    assert header[6:] == ["wins", "wins, best context"]
     assert lstm[1:3] == ["1.20000", "1.19000"]
-    assert lstm[-1] == "1 of 3 [1 to 3]"
+    assert lstm[6:] == ["1 of 3 [1 to 3]", "1"]  # its regression has one context
     assert gru[2] == "1.21000 (0.01414)"
-    assert gru[-1] == "1.5 (0.7) of 3"
-    assert regression == ["*k-mer regression*", "1.21000", "1.21000", "0.6000", "0.2000", "0.3000", ""]
+    assert gru[6:] == ["1.5 (0.7) of 3", "2.5 (2, 3)"]
+    assert regression == ["*k-mer regression*", "1.21000", "1.21000", "0.6000", "0.2000", "0.3000", "", ""]
     assert prior[:3] == ["*prior*", "1.25000", "1.25000"]
 
 
