@@ -13,6 +13,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -231,7 +232,7 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="prepare_schema", node=PrepareConfig)
     store.store(name="predict_schema", node=PredictConfig)
-    _register_resolver()
+    _register_resolvers()
     os.environ.setdefault("OMP_WAIT_POLICY", OMP_WAIT_POLICY)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and leaving by itself
     command_line = sys.argv
@@ -250,6 +251,10 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
             hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)(task)()
         except (HydraException, OmegaConfBaseException) as error:
             leave(explain(error, command, arguments))
+        except ValueError as error:
+            if not str(error).startswith("Only one of --run"):  # Hydra's, on flags such as -m with --cfg
+                raise
+            leave(f"{error}; leave one of them out")
     if failures:
         leave(str(failures[0]))
     if SweepTable.failed:
@@ -309,14 +314,21 @@ def _run_folder(run_dir: str | None, resume: str | None, runs_dir: str, run_name
     return f"{runs_dir}/{run_name}" if resume is not None else f"{runs_dir}/{stamp}_{run_name}"
 
 
-def _register_resolver() -> None:
-    """What conf/train.yaml calls to name the run folder."""
+def _group_choices(*groups: str) -> str:
+    """The resolver behind --help: a line a group, and only those groups that the command reads."""
+    loader = GlobalHydra.instance().config_loader()
+    return "\n".join(f"{group}: {', '.join(sorted(loader.get_group_options(group)))}" for group in groups)
+
+
+def _register_resolvers() -> None:
+    """What the files of conf/ call: train.yaml to name the run folder, hydra/help/ to name choices."""
     OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
+    OmegaConf.register_new_resolver("group_choices", _group_choices, replace=True)
 
 
 def _settle_job() -> None:
     """Make a job that another process started what it would be in this one."""
-    _register_resolver()
+    _register_resolvers()
     os.environ.setdefault("OMP_WAIT_POLICY", OMP_WAIT_POLICY)
     number = os.environ.get(JOB_NUMBER)
     if number is not None:  # launchers count the jobs of one call, and not those of the sweep

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from lightning.pytorch.callbacks import Timer
 from small_genome import random_letters, write_fasta
 from small_run import TINY, files, run_command, run_folders
@@ -38,6 +40,40 @@ def test_help_shows_groups_keys_and_three_examples(command, group, capsys):
         assert f"{group}: {', '.join(choices)}\n" in shown
     assert "allowed_packages" in shown or command == "prepare"
     assert "--config-dir" in shown
+
+
+@pytest.mark.parametrize("command", ["train", "doctor"])
+def test_help_shows_the_groups_of_a_training_and_no_other_command_s(command, capsys):
+    assert run_command(command, "--help") == 0
+    shown = capsys.readouterr().out.partition("Groups and their choices")[2].partition("\n\n")[0]
+    defaults = yaml.safe_load((ROOT / "conf/train.yaml").read_text())["defaults"]
+    groups = {key for each in defaults if isinstance(each, dict) for key in each if " " not in key}
+    assert {line.partition(":")[0] for line in shown.splitlines()[1:]} == groups
+
+
+def test_a_choice_from_a_folder_of_one_s_own_is_in_the_help(tmp_path, capsys):
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "slow.yaml").write_text("learning_rate: 1e-5\n")
+    assert run_command("train", "--help", "--config-dir", str(tmp_path)) == 0
+    assert "optimizer: adam, adamw, adamw_plain, slow\n" in capsys.readouterr().out
+
+
+def test_output_that_nobody_reads_ends_a_command_quietly(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = "from genome_lm.cli import main; main(['train', '--cfg', 'job'])"
+    with os.fdopen(writing, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=closed, stderr=subprocess.PIPE, cwd=tmp_path
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_flags_that_exclude_each_other_are_one_line(capsys):
+    assert run_command("train", "-m", "seed=0,1", "--cfg", "job") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("genome-lm: error: Only one of --run, --multirun, --cfg")
+    assert error.count("\n") == 1
 
 
 def test_help_of_the_whole(capsys):
