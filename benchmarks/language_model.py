@@ -33,7 +33,8 @@ from genome_lm.tables import to_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 
-COMMON = ("trainer.threads=1", "trainer.accelerator=cpu", "trainer.log_every_n_steps=5")
+# The encoder of 64 units, which more trainings can be afforded of.
+COMMON = ("model=bigru_light", "trainer.threads=1", "trainer.accelerator=cpu", "trainer.log_every_n_steps=5")
 PARTS = {
     "words": ("tokenizer=kmer_bag", "data.context_bp=500"),  # bags of all 6-mers
     "characters": ("tokenizer=character", "tokenizer.width=8", "data.context_bp=200"),
