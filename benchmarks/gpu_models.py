@@ -20,6 +20,14 @@ WORDS = {
     "canonical": True,
     "word_dropout": 0.5,
 }
+GAPPED_WORDS = {
+    "_target_": "genome_lm.spaced_words.SpacedWordTokenizer",
+    "masks": ["111111", "1110111", "11100111", "111000111", "1110000111", "11100000111"],
+    "words_per_token": 10,
+    "width": 192,
+    "canonical": True,
+    "word_dropout": 0.4,
+}
 NO_STEM = {"_target_": "genome_lm.stems.NoStem"}
 NO_FEATURES = {"_target_": "genome_lm.window_features.NoFeatures"}
 MOTIFS = {"_target_": "genome_lm.window_features.MotifOccupancy", "span_bp": 500, "release": RELEASE}
@@ -74,8 +82,8 @@ class Benchmarked:
     strands: bool
 
 
-def _shipped(encoder: dict[str, Any]) -> Benchmarked:
-    parts = {"tokenizer": WORDS, "stem": NO_STEM, "window_features": MOTIFS, "head": POOLED}
+def _shipped(encoder: dict[str, Any], tokenizer: dict[str, Any] = WORDS) -> Benchmarked:
+    parts = {"tokenizer": tokenizer, "stem": NO_STEM, "window_features": MOTIFS, "head": POOLED}
     return Benchmarked(1000, {**parts, "encoder": encoder}, strands=True)
 
 
@@ -99,7 +107,8 @@ MODELS = {
         },
         strands=False,
     ),
-    "bigru": _shipped(_gru(64, 1, 0.0)),
+    "bigru": _shipped(_gru(128, 1, 0.0), GAPPED_WORDS),
+    "bigru_light": _shipped(_gru(64, 1, 0.0)),
     "bimingru": _shipped(_mingru(bidirectional=True)),
     "mingru": _shipped(_mingru(bidirectional=False)),
 }

@@ -24,7 +24,7 @@ from genome_lm import __version__
 from genome_lm.choices import Launcher
 from genome_lm.config import EvaluateConfig, PredictConfig, PrepareConfig, Resume, TrainConfig
 from genome_lm.config_dirs import check_config_dirs
-from genome_lm.config_errors import explain, refuse_added_keys
+from genome_lm.config_errors import explain, explain_value, refuse_added_keys
 from genome_lm.config_files import config_dir
 from genome_lm.endings import leave, mistakes_in_one_line, termination_in_order
 from genome_lm.errors import UserError
@@ -41,6 +41,12 @@ SWEEP_OF_RANKS = (
     "a sweep (-m) starts the processes of its jobs itself; use trainer=ddp with it, or give torchrun and "
     "srun one configuration"
 )
+
+FLAGS_WITH_VALUES = (
+    "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
+    "--experimental-rerun",
+)  # fmt: skip
+"""Hydra's, whose value may look like an override, such as a path with "=" in it."""
 
 OMP_WAIT_POLICY = "passive"
 """OpenMP threads that wait by spinning stall when another process is busy: training was seen to drop from
@@ -77,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--version", action="version", version=f"genome-lm {__version__}")
     parser.add_argument("command", choices=[*_JOBS, *_OTHERS], help=argparse.SUPPRESS)
-    parser.parse_args(arguments or ["--help"])
+    with mistakes_in_one_line():
+        parser.parse_args(arguments or ["--help"])
 
 
 def train() -> None:
@@ -188,11 +195,19 @@ def _doctor(arguments: Sequence[str]) -> None:
             noun = "problem" if problems == 1 else "problems"
             raise UserError(f"{problems} {noun} found; each is named above with what to change")
 
-    # Side by side, whatever flags stand between them: Hydra takes overrides in one piece only.
-    given = [each for each in overrides if _key_of(each) is not None]
-    flags = [each for each in overrides if _key_of(each) is None]
     own = ("hydra/help=doctor", "hydra.run.dir=.", "hydra.output_subdir=null")
-    _run("train", [*given, *own, *flags], job)
+    _run("train", [*own, *overrides], job)
+
+
+def _in_one_piece(arguments: Sequence[str]) -> list[str]:
+    """Overrides before flags and their values, which is the only mixture that Hydra takes."""
+    overrides: list[str] = []
+    others: list[str] = []
+    takes_value = False
+    for each in arguments:
+        (others if takes_value or _key_of(each) is None else overrides).append(each)
+        takes_value = each in FLAGS_WITH_VALUES
+    return [*overrides, *others]
 
 
 def _key_of(argument: str) -> str | None:
@@ -225,7 +240,7 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
     job = job or _JOBS[command]
     if command != "train" and {"-m", "--multirun"} & set(arguments):
         leave(f"{command} runs one job at a time; -m sweeps are for train")
-    arguments = [*arguments, *_as_rank(command, arguments)]
+    arguments = _in_one_piece([*arguments, *_as_rank(command, arguments)])
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="tune_schema", node=TuneConfig)
@@ -252,9 +267,9 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
         except (HydraException, OmegaConfBaseException) as error:
             leave(explain(error, command, arguments))
         except ValueError as error:
-            if not str(error).startswith("Only one of --run"):  # Hydra's, on flags such as -m with --cfg
+            if (reason := explain_value(error, command, arguments)) is None:
                 raise
-            leave(f"{error}; leave one of them out")
+            leave(reason)
     if failures:
         leave(str(failures[0]))
     if SweepTable.failed:

@@ -52,6 +52,27 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
     return " ".join(line.strip() for line in lines if line.strip())
 
 
+def explain_value(error: ValueError, command: str, arguments: Sequence[str]) -> str | None:
+    """The message of a ValueError that Hydra raises on a command line, in one line; None for any other.
+
+    Args:
+        error: what was raised while composing.
+        command: as for `explain`.
+        arguments: the command line.
+    """
+    message = str(error)
+    if message.startswith("Only one of --run"):  # flags such as -m with --cfg
+        return f"{message}; leave one of them out"
+    if not message.startswith("Config group override"):
+        return None
+    for argument in arguments:
+        group, _, value = argument.partition("=")
+        if group in _groups(command) and (value == "null" or re.fullmatch(r"[-+.\de]+|true|false", value)):
+            choices = sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+            return f"{group} is {value}; expected one of {', '.join(choices)}"
+    return message
+
+
 def _groups(command: str) -> list[str]:
     """Groups that the defaults list of `command` chooses from."""
     defaults = OmegaConf.load(config_dir() / f"{command}.yaml").defaults

@@ -1,7 +1,5 @@
 """How a command ends: a mistake in one line, an interruption by its exit code, a termination in order."""
 
-import os
-import select
 import signal
 import sys
 import threading
@@ -11,6 +9,7 @@ from types import FrameType
 from typing import NoReturn
 
 from genome_lm.errors import TERMINATION_SIGNALS, Terminated, UserError
+from genome_lm.output import dropped_output
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -25,23 +24,19 @@ def mistakes_in_one_line() -> Iterator[None]:
     except UserError as error:
         leave(str(error))
     except BrokenPipeError as error:
-        if not _nobody_reads(sys.stdout.fileno()):  # another pipe, such as one to a worker
+        if not dropped_output(after_failure=True):  # another pipe, such as one to a worker
             leave(f"file error: {error}")
-        # What is still in the buffer has nowhere to go; without this Python complains when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(NO_READER)
     except OSError as error:  # such as a full disk; HDF5's carry no file name
         leave(f"cannot use {error.filename}: {error.strerror}" if error.filename else f"file error: {error}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
-
-
-def _nobody_reads(descriptor: int) -> bool:
-    """Whether a descriptor is a pipe whose other end is closed."""
-    watched = select.poll()
-    watched.register(descriptor, 0)
-    return any(event & select.POLLERR for _, event in watched.poll(0))
+    else:
+        if dropped_output():
+            sys.exit(NO_READER)
+    finally:
+        dropped_output()
 
 
 @contextmanager

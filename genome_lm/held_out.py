@@ -57,7 +57,8 @@ def seen_before(start: Content, now: Mapping[str, Any]) -> Seen:
 
     Args:
         start: the checkpoint to start from.
-        now: `checksum`, `genome_build` and `regions` of what is trained on now.
+        now: `checksum`, `genome_build` and `regions` of what is trained on now, and of labelled windows
+            `flank_bp`, how far they read beyond the bins that lie in a region.
     """
     leaks: list[str] = []
     doubts: list[str] = []
@@ -65,6 +66,8 @@ def seen_before(start: Content, now: Mapping[str, Any]) -> Seen:
     while isinstance(origin, dict):
         known = _regions(origin)
         same_data = origin.get("checksum") == now["checksum"]
+        if (reach := _reach(origin, now)) is not None:
+            doubts.append(reach)
         # Of a FASTA the regions are not in the checksum; of a dataset they are.
         if not same_data or (known and known != _regions(now)):
             doubt = _doubt(origin, now)
@@ -86,6 +89,19 @@ def _doubt(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     if all(builds) and builds[0] != builds[1]:
         return f"it was trained on {builds[0]}, and the data are of {builds[1]}"
     return None
+
+
+def _reach(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """That it read up to the edge of its regions, beyond which windows held out now reach."""
+    regions = then.get("regions")
+    buffer = regions.get("buffer_bp") if isinstance(regions, dict) else None
+    flank = now.get("flank_bp", 0)
+    if not isinstance(buffer, int) or buffer >= flank:
+        return None
+    return (
+        f"it held out {buffer} bp around its regions (task.regions.buffer_bp), and windows of this training "
+        f"reach {flank} bp beyond theirs"
+    )
 
 
 def _leak(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:

@@ -58,15 +58,62 @@ def test_a_choice_from_a_folder_of_one_s_own_is_in_the_help(tmp_path, capsys):
     assert "optimizer: adam, adamw, adamw_plain, slow\n" in capsys.readouterr().out
 
 
-def test_output_that_nobody_reads_ends_a_command_quietly(tmp_path):
+LOGGING_JOB = """
+import logging, sys
+from genome_lm import cli
+def job(config, folder):
+    for number in range(3):
+        logging.getLogger("genome_lm").info("a line")
+    print("done", file=sys.stderr)
+cli._run("train", ["hydra.run.dir=.", "hydra.output_subdir=null"], job)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "statuses", "error"),
+    [
+        ("from genome_lm.cli import main; main(['train', '--cfg', 'job'])", (141,), b""),
+        ("from genome_lm.cli import main; main(['train', '--help'])", (0, 141), b""),
+        ("from genome_lm.cli import main; main(['--help'])", (0, 141), b""),
+        ("from genome_lm.cli import main; main(['compare', '--help'])", (0, 141), b""),
+        (LOGGING_JOB, (0,), b"done\n"),  # what logs goes on without a reader: a training is worth more
+    ],
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_nobody_reads_ends_a_command_quietly(code, statuses, error, unbuffered, tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
-    code = "from genome_lm.cli import main; main(['train', '--cfg', 'job'])"
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
     with os.fdopen(writing, "wb") as closed:
         done = subprocess.run(
-            [sys.executable, "-c", code], stdout=closed, stderr=subprocess.PIPE, cwd=tmp_path
+            [sys.executable, "-c", code], stdout=closed, stderr=subprocess.PIPE, cwd=tmp_path, env=environment
         )
-    assert (done.returncode, done.stderr) == (141, b"")
+    assert done.stderr == error
+    assert done.returncode in statuses
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "window_features=null"), "window_features is null; expected one of motifs, none"),
+        (("train", "head=1"), "head is 1; expected one of default, last"),
+        (("doctor", "stem=null"), "stem is null; expected one of conv, none"),
+        (("evaluate", "protocol=null"), "protocol is null; expected one of poster, tuned"),
+        (("tune", "stem=null"), "stem is null; expected one of conv, none"),
+    ],
+)
+def test_a_group_without_a_choice_is_one_line(arguments, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_command(*arguments) == 2
+    assert capsys.readouterr().err == f"genome-lm: error: {message}\n"
+
+
+def test_overrides_on_both_sides_of_a_flag(tmp_path, capsys):
+    (tmp_path / "a=b" / "optimizer").mkdir(parents=True)  # a folder that looks like an override
+    arguments = ("seed=7", "--config-dir", str(tmp_path / "a=b"), "model=gru", "--cfg", "job", "--resolve")
+    assert run_command("train", *arguments) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert (shown["seed"], shown["model"]["name"]) == (7, "gru")
 
 
 def test_flags_that_exclude_each_other_are_one_line(capsys):

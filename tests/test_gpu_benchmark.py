@@ -29,7 +29,7 @@ def script(monkeypatch):
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("name", ["bigru", "mingru", "bimingru", "report"])
+@pytest.mark.parametrize("name", ["bigru", "bigru_light", "mingru", "bimingru", "report"])
 def test_networks_are_those_of_the_configuration(name, script):
     benchmarked = script("gpu_models").MODELS[name]
     if name == "report":

@@ -79,6 +79,16 @@ def test_what_cannot_be_compared_is_said():
     assert seen_before(start({"valid": ["chr5"], "test": []}, ""), NOW).leak
 
 
+@pytest.mark.parametrize(
+    ("buffer_bp", "flank_bp", "doubtful"), [(400, 400, False), (0, 400, True), (0, 0, False)]
+)
+def test_a_buffer_shorter_than_the_flank_of_a_window_is_said(buffer_bp, flank_bp, doubtful):
+    kept = {**NOW["regions"], "buffer_bp": buffer_bp}
+    seen = seen_before(start(kept), {**NOW, "flank_bp": flank_bp})
+    assert seen.leak is None
+    assert [f"reach {flank_bp} bp beyond" in each for each in seen.doubts] == [True] * doubtful
+
+
 def test_the_start_of_a_start_counts():
     leaky = start({"valid": ["chr5"], "test": []}, checksum="sha256:first")
     between = start(NOW["regions"])

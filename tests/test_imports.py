@@ -21,9 +21,10 @@ ARROWS: dict[str, set[str]] = {
     "choices": set(),
     "config_files": set(),
     "dna": set(),
-    "endings": {"errors"},
+    "endings": {"errors", "output"},
     "errors": set(),
     "naming": set(),
+    "output": set(),
     "runs": {"errors"},
     "tables": set(),
     "threads": set(),
@@ -182,7 +183,7 @@ LIGHT = (
     "plain", "tables",
     "leaderboard.fields", "leaderboard.training", "locks", "sweeping", "sweeping.jobs", "sweeping.sweeper",
     "sweeping.cores", "tuning", "tuning.config", "ranks", "ranks.launch", "ranks.report", "ranks.started",
-    "ranks.working", "commands.several", "plain", "config_dirs", "endings", "incidental",
+    "ranks.working", "commands.several", "plain", "config_dirs", "endings", "incidental", "output",
 )  # fmt: skip
 HEAVY = {"torch", "lightning", "numpy", "h5py", "wandb", "torchmetrics", "altair", "vl_convert", "jinja2"}
 

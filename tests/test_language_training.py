@@ -245,3 +245,12 @@ def test_without_test_regions_nothing_is_left_to_evaluate_on(tmp_path, capsys):
     assert "was trained without test regions" in error_of(
         capsys, "evaluate", f"runs_dir={tmp_path}/runs", *QUICK
     )
+
+
+def test_an_order_of_chains_that_no_training_has_is_refused(language_run, tmp_path, capsys):
+    content = torch.load(language_run / "checkpoints" / "best.ckpt", weights_only=True)
+    content["genome_lm"]["config"]["task"]["markov_order"] = 40
+    torch.save(content, tmp_path / "other.ckpt")
+    assert "its task.markov_order is 40; expected 0 to 12" in error_of(
+        capsys, "evaluate", f"ckpt_path={tmp_path / 'other.ckpt'}"
+    )

@@ -76,9 +76,9 @@ def test_tokenizer_and_encoder_come_from_the_language_model_and_the_head_does_no
 
 def test_a_multitask_model_is_a_start_too(run, small_file, tmp_path):
     source = run / "checkpoints" / "best.ckpt"
-    # What training alone is told may be another.
+    # What training alone is told may be another. A run's folder stands for its best checkpoint.
     other = ("model.encoder.hidden_size=4", "tokenizer.freeze_embedding=true")
-    tuned = read_checkpoint(started_from(source, small_file, tmp_path, *other))
+    tuned = read_checkpoint(started_from(run, small_file, tmp_path, *other))
     for name, value in read_checkpoint(source).weights.items():
         if name.startswith(BODY):
             torch.testing.assert_close(tuned.weights[name], value, rtol=0, atol=1e-6)

@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from optuna.distributions import CategoricalDistribution
 
 from genome_lm.choices import PrunerKind, SamplerKind
 from genome_lm.errors import UserError
 from genome_lm.locks import FileLock
 from genome_lm.tuning.config import PrunerConfig, SamplerConfig
-from genome_lm.tuning.space import Space, read_space
+from genome_lm.tuning.space import Dimension, Space, read_space
 from genome_lm.tuning.strategy import check_strategy, pruner_from, sampler_from
 from genome_lm.tuning.study import JOURNAL, MAX_ATTEMPTS, Study
 from genome_lm.tuning.table import best_trial, importances, trial_rows, write_tables
@@ -165,6 +166,24 @@ def test_another_space_or_other_settings_are_refused(tmp_path):
         study_in(tmp_path, read_space({"x": "interval(-5, 5)"}, ["seed=1"]))
     with pytest.raises(UserError, match="other settings: seed=1, now seed=2"):
         study_in(tmp_path, read_space({"x": "interval(-5, 5)", "y": "interval(-5, 5)"}, ["seed=2"]))
+
+
+def test_a_shuffled_choice_is_the_same_space_at_every_call(tmp_path):
+    for _ in range(4):
+        study = study_in(tmp_path, read_space({}, ["a=shuffle(1,2,3,4,5)", "b=interval(0,1)"]))
+        trial = study.next_trial(9)
+        study.finish(trial, 1.0, pruned=False)
+
+
+def test_a_pattern_that_stands_for_other_choices_now_is_another_space(tmp_path):
+    def space(*options: str) -> Space:
+        spread = CategoricalDistribution(options)
+        return Space((Dimension("model", "glob(*)", spread, options),), ())
+
+    study_in(tmp_path, space("gru", "lstm"))
+    study_in(tmp_path, space("gru", "lstm"))
+    with pytest.raises(UserError, match=r"another space: model was glob\(\*\): gru, lstm, now"):
+        study_in(tmp_path, space("gru", "lstm", "mine"))
 
 
 def test_perplexities_on_other_scales_are_refused(tmp_path):

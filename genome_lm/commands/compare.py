@@ -49,8 +49,9 @@ def compare(arguments: Sequence[str], evaluate: Callable[[Sequence[str]], None])
     if given.evaluate and board.evaluation_command is not None:
         evaluate(board.evaluation_overrides)
         board = read()
+    written = write_leaderboard(output, board)
     print(leaderboard_print(board), end="\n\n")
-    for path in write_leaderboard(output, board):
+    for path in written:
         print(path)
 
 

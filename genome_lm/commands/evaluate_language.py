@@ -12,6 +12,7 @@ from genome_lm.atomic import write_text
 from genome_lm.build_language import language_data_from, language_network_with_weights, sequence_from
 from genome_lm.commands.checkpoints import output_folder
 from genome_lm.commands.device import device_from
+from genome_lm.commands.settings import MAX_MARKOV_ORDER
 from genome_lm.config import DataConfig, EvaluateConfig, TaskConfig
 from genome_lm.dataset.source import identify
 from genome_lm.errors import UserError
@@ -53,7 +54,8 @@ def evaluate_language(config: EvaluateConfig, path: Path, command: str) -> float
         )
     if not len(sequence.splits["test"].start):
         raise UserError(
-            f"checkpoint {path} was trained without test regions, so no sequence is left to evaluate it on; "
+            f"checkpoint {path} was trained without test regions, or with ones shorter than its "
+            "stretches, so no sequence is left to evaluate it on; "
             "train with task.regions.test"
         )
     network = language_network_with_weights(checkpoint, config.allowed_packages)
@@ -94,6 +96,12 @@ def _trained_on(checkpoint: LanguageCheckpoint, moved_to: str | None) -> tuple[T
         ) from error
     assert isinstance(task, TaskConfig)
     assert isinstance(data, DataConfig)
+    if not 0 <= task.markov_order <= MAX_MARKOV_ORDER:
+        raise UserError(
+            f"checkpoint {checkpoint.path} is damaged: its task.markov_order is {task.markov_order}; "
+            f"expected 0 to {MAX_MARKOV_ORDER}; copy it again or train anew"
+        )
+    data.num_workers = 0  # of this machine, not of the one that trained
     if task.fasta is None:
         data.path = found if moved_to is None else moved_to
     else:

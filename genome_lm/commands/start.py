@@ -11,6 +11,7 @@ from genome_lm.commands.resume import ResumePoint
 from genome_lm.config import TrainConfig
 from genome_lm.errors import UserError
 from genome_lm.held_out import origin_of, seen_before
+from genome_lm.runs import BEST_CHECKPOINT
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ def start_for(
         return None, resume.started_from
     if config.model.init_from is None:
         return None, None
-    start = read_content(Path(config.model.init_from))
+    path = Path(config.model.init_from)
+    start = read_content(path / BEST_CHECKPOINT if path.is_dir() else path)
     seen = seen_before(start, now)
     if seen.leak is not None and config.model.init_leak is LeakPolicy.refuse:
         raise UserError(

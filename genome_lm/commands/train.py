@@ -117,7 +117,8 @@ def _train_multitask(session: Session) -> TrainResult:
     tasks = choose_tasks(
         dataset, config.data.min_positive_rate, config.data.tasks.ids, config.data.tasks.groups
     )
-    start, started_from = start_for(config, dataset.origin, session.resume)
+    now = dataset.origin | {"flank_bp": max(0, (config.data.context_bp - dataset.bin_bp) // 2)}
+    start, started_from = start_for(config, now, session.resume)
     description = describe(config, dataset, tasks, started_from)
     datamodule = datamodule_from(dataset, tasks, config.data, config.seed)
     module = module_from(

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genome_lm.config import TrainConfig
-from genome_lm.config_errors import explain, refuse_added_keys
+from genome_lm.config_errors import explain, explain_value, refuse_added_keys
 from genome_lm.errors import UserError
 from genome_lm.tuning.space import Space
 from genome_lm.tuning.yardstick import refuse_other_yardstick, yardstick
@@ -35,6 +35,10 @@ def compose_training(overrides: Sequence[str]) -> DictConfig:
         message = explain(error, "train", overrides)
         GlobalHydra.set_state(state)  # explaining composes with a Hydra of its own
         raise UserError(message) from error
+    except ValueError as error:
+        if (reason := explain_value(error, "train", overrides)) is None:
+            raise
+        raise UserError(reason) from error
     return config
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -20,6 +21,9 @@ from genome_lm.errors import UserError
 FORMS = (
     "choice(a, b), range(1, 5), interval(0.1, 0.5), int(interval(8, 64)) or tag(log, interval(1e-4, 1e-2))"
 )
+
+MOST_VALUES = 10_000
+"""Of a range; more are an interval."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +140,7 @@ def _dimension(override: Override) -> Dimension:
             raise UserError(
                 f"{key}={written}: a range is drawn from evenly; for log give tag(log, int(interval(...)))"
             )
-        try:
-            numbers = list(override.sweep_iterator())
-        except ArithmeticError as error:  # not a number, or infinite
-            raise UserError(f"{key}={written}: expected finite numbers, such as range(1, 5)") from error
+        numbers = _numbers(key, written, override, sweep)
         if not numbers:
             raise UserError(f"{key}={written} is empty; expected START before STOP, such as range(1, 5)")
         ordered = sorted(numbers, key=_float)
@@ -153,11 +154,32 @@ def _dimension(override: Override) -> Dimension:
         return Dimension(key, written, spread, tuple(str(each) for each in ordered))
     try:
         options = tuple(override.sweep_string_iterator())
-    except HydraException as error:  # glob() outside of a command
+    except (
+        HydraException,
+        OmegaConfBaseException,
+    ) as error:  # glob() outside of a command; a sweep of sweeps
         raise UserError(f"{key}={written} cannot be listed here: {error}") from error
+    if (
+        isinstance(sweep, ChoiceSweep) and sweep.shuffle
+    ):  # it would be another order, and so another study, each time
+        options = tuple(sorted(options))
     if len(set(options)) < len(options) or not options:
         raise UserError(f"{key}={written}: expected one or more different options")
     return Dimension(key, written, CategoricalDistribution(options), options)
+
+
+def _numbers(key: str, written: str, override: Override, sweep: RangeSweep) -> list[object]:
+    """The values of a range."""
+    start, stop, step = (_float(each) for each in (sweep.start, sweep.stop, sweep.step))
+    if not all(map(math.isfinite, (start, stop, step))) or step == 0:
+        raise UserError(
+            f"{key}={written}: expected finite numbers and a step other than 0, such as range(1, 5)"
+        )
+    if abs(stop - start) / abs(step) > MOST_VALUES:
+        raise UserError(
+            f"{key}={written} has more than {MOST_VALUES:,} values; give an interval: int(interval(1, 5))"
+        )
+    return list(override.sweep_iterator())
 
 
 def _interval(key: str, written: str, sweep: IntervalSweep) -> BaseDistribution:

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from genome_lm.errors import UserError
 from genome_lm.locks import FileLock, locked
 from genome_lm.tuning.journal import open_journal
-from genome_lm.tuning.space import Space
+from genome_lm.tuning.space import Dimension, Space
 
 JOURNAL = "study.journal"
 LOCKS = ".locks"
@@ -205,7 +205,7 @@ class Study:
     def _claim_settings(self) -> None:
         """Note what the study is of, or refuse to mix it with something else. Under the study's lock."""
         ours: dict[str, Any] = {
-            SPACE: {each.key: each.written for each in self.space.dimensions},
+            SPACE: {each.key: _written(each) for each in self.space.dimensions},
             FIXED: sorted(self.space.fixed),
         }
         theirs = self._study.user_attrs
@@ -233,6 +233,14 @@ class Study:
 
     def _lock_of(self, number: int) -> FileLock:
         return FileLock(self.folder / LOCKS / f"trial_{number}")
+
+
+def _written(dimension: Dimension) -> str:
+    """A dimension as it was written, and what a pattern such as glob(*) stands for at present."""
+    drawn = isinstance(dimension.distribution, optuna.distributions.CategoricalDistribution)
+    if drawn and "glob" in dimension.written:
+        return f"{dimension.written}: {', '.join(dimension.options)}"
+    return dimension.written
 
 
 def _same(first: Any, value: Any) -> bool:
