@@ -45,8 +45,8 @@ class DeepBindEncoder(Encoder):
         both_strands: whether the detectors scan both strands.
 
     Raises:
-        UserError: an argument is out of range, or a token has other than 4 features. (They are taken to be one-hot
-            bases; learned ones of that width give each strand an output of its own.)
+        UserError: an argument is out of range, or a token has other than 4 features. (They are taken to be
+            one-hot bases; learned ones of that width give each strand an output of its own.)
     """
 
     def __init__(
