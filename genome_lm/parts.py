@@ -75,11 +75,20 @@ def construct(key: str, found: type[Part], config: dict[str, Any], first_argumen
         found: the class.
 
     Raises:
-        UserError: an argument is unknown, missing or of the wrong type, or the class refuses it.
+        UserError: an argument is unknown, missing or of the wrong type, the class refuses it, or its weights
+            do not fit into memory.
     """
     arguments = {name: value for name, value in config.items() if name != "_target_"}
     _check_arguments(key, found, arguments, len(first_arguments))
-    return found(*first_arguments, **arguments)
+    try:
+        return found(*first_arguments, **arguments)
+    except (MemoryError, RuntimeError) as error:  # torch raises either
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        sizes = ", ".join(f"{name} {value}" for name, value in arguments.items() if type(value) is int)
+        raise UserError(
+            f"{key}: the weights of {found.__name__} do not fit into memory ({sizes}); give smaller sizes"
+        ) from error
 
 
 def _check_arguments(key: str, target: type, arguments: dict[str, Any], n_first: int) -> None:
@@ -128,4 +137,8 @@ def _fits(value: object, hint: Any) -> bool:
 def _words(hint: Any) -> str:
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(str(option) for option in typing.get_args(hint))
+    if typing.get_origin(hint) in (list, Sequence):
+        item = next(iter(typing.get_args(hint)), Any)
+        quotes = """, as 'KEY=["one","two"]' on a command line""" if item is str else ""
+        return f"a list, each {_words(item)}{quotes}"
     return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(hint, str(hint))

@@ -194,6 +194,11 @@ def test_a_mistake_in_train_is_one_line_and_leaves_no_run(
         ("tokenizer.kk", 1, "tokenizer.kk does not exist; did you mean k? KmerTokenizer takes k,"),
         ("model.encoder.hidden_size", "big", "model.encoder.hidden_size is 'big'; expected a whole number"),
         ("model.encoder.hidden_size", 2.5, "model.encoder.hidden_size is 2.5; expected a whole number"),
+        (
+            "model.encoder.hidden_size",
+            2 * 10**9,
+            "model.encoder: the weights of RecurrentEncoder do not fit into memory (hidden_size 2000000000",
+        ),
         ("model.encoder.bidirectional", 1, "model.encoder.bidirectional is 1; expected true or false"),
         ("model.encoder.dropout", "no", "model.encoder.dropout is 'no'; expected a number"),
         ("model.encoder._target_", "os.system", "expected a class of the packages genome_lm"),
@@ -213,6 +218,12 @@ def test_values_out_of_range_are_refused_before_anything_is_written(key, value, 
         train(config, tmp_path / "run", interactive=False, command="genome-lm train")
     assert len(str(error.value).splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_list_of_texts_that_the_shell_took_for_numbers(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_command("train", "tokenizer.masks=[11]") == 2
+    assert_one_line(capsys.readouterr(), """expected a list, each text, as 'KEY=["one","two"]'""")
 
 
 def test_a_gpu_that_is_not_there(monkeypatch, tmp_path, capsys):
