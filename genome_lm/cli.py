@@ -166,8 +166,9 @@ def _export(arguments: Sequence[str]) -> None:
 
 def _tune(arguments: Sequence[str]) -> None:
     """Search hyper-parameters: what is no setting of the study is one of the trainings."""
-    own = {each.name for each in fields(TuneConfig)}
-    passed_on = [each for each in arguments if _key_of(each) not in (None, "hydra", *own)]
+    own = {"hydra", *(each.name for each in fields(TuneConfig))}
+    overrides, flags = _split(arguments)
+    passed_on = [each for each in overrides if _key_of(each) not in own]
 
     def job(config: DictConfig, run_dir: Path) -> None:
         try:
@@ -178,7 +179,7 @@ def _tune(arguments: Sequence[str]) -> None:
             raise UserError("tune needs the optuna package; pip install 'genome-lm[tune]'") from error
         tune(OmegaConf.to_object(config), passed_on, _config_dirs(), sys.stderr.isatty())  # type: ignore[arg-type]
 
-    _run("tune", [each for each in arguments if each not in passed_on], job)
+    _run("tune", [*(each for each in overrides if _key_of(each) in own), *flags], job)
 
 
 def _doctor(arguments: Sequence[str]) -> None:
@@ -199,15 +200,15 @@ def _doctor(arguments: Sequence[str]) -> None:
     _run("train", [*own, *overrides], job)
 
 
-def _in_one_piece(arguments: Sequence[str]) -> list[str]:
-    """Overrides before flags and their values, which is the only mixture that Hydra takes."""
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Overrides; and flags with their values."""
     overrides: list[str] = []
-    others: list[str] = []
+    flags: list[str] = []
     takes_value = False
     for each in arguments:
-        (others if takes_value or _key_of(each) is None else overrides).append(each)
+        (flags if takes_value or _key_of(each) is None else overrides).append(each)
         takes_value = each in FLAGS_WITH_VALUES
-    return [*overrides, *others]
+    return overrides, flags
 
 
 def _key_of(argument: str) -> str | None:
@@ -240,7 +241,8 @@ def _run(command: str, arguments: Sequence[str], job: Job | None = None) -> None
     job = job or _JOBS[command]
     if command != "train" and {"-m", "--multirun"} & set(arguments):
         leave(f"{command} runs one job at a time; -m sweeps are for train")
-    arguments = _in_one_piece([*arguments, *_as_rank(command, arguments)])
+    overrides, flags = _split([*arguments, *_as_rank(command, arguments)])
+    arguments = [*overrides, *flags]  # Hydra takes overrides in one piece only
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="tune_schema", node=TuneConfig)
