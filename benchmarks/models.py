@@ -27,6 +27,8 @@ import torch
 from model_files import configuration, gru_like, model_names, network_of, reads_characters
 from training_step import Measured, Setting, measure
 
+from genome_lm.subnormals import subnormals_as_zeros
+
 WIDEST = 128
 LENGTHS_BP = (100, 200, 1_000)
 GROWTH_BP = (100, 200, 500, 1_000, 2_000, 4_000)
@@ -90,7 +92,8 @@ def processes() -> Any:
 
 
 def _child(pipe: Any, config: dict[str, Any], length: int, setting: Setting) -> None:
-    pipe.send(measure(config, length, setting))
+    with subnormals_as_zeros():  # as in training
+        pipe.send(measure(config, length, setting))
 
 
 def in_own_process(context: Any, config: dict[str, Any], length: int, setting: Setting) -> Measured:
