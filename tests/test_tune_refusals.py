@@ -83,12 +83,13 @@ def test_without_optuna_one_line_says_what_to_install(tmp_path, monkeypatch, cap
     assert files(tmp_path) == set()
 
 
-def test_the_recipe_can_be_composed_and_the_files_of_a_user_too(small_file, tmp_path, monkeypatch, capsys):
+def test_our_spaces_can_be_composed_and_those_of_a_user_too(small_file, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "_run", lambda study, trial, *_: study.fail(trial, "not trained here"))
     shared = (f"data.path={small_file}", f"runs_dir={tmp_path}", "n_trials=1")
-    assert run_command("tune", *shared) == 2
-    assert "no trial of" in capsys.readouterr().err
-    assert (tmp_path / "tune_recipe" / JOURNAL).is_file()
+    for name in ("recipe", "words"):
+        assert run_command("tune", f"tune={name}", *shared) == 2
+        assert "no trial of" in capsys.readouterr().err
+        assert (tmp_path / f"tune_{name}" / JOURNAL).is_file()
     mine = tmp_path / "conf" / "tune" / "mine.yaml"
     mine.parent.mkdir(parents=True)
     mine.write_text("name: mine\nspace:\n  seed: range(0, 3)\n  trainer.max_epochs: 1\n")
