@@ -62,6 +62,7 @@ def test_a_run_resumed_in_place_knows_a_best_epoch_that_lies_behind_it(small_fil
     more = (
         f"data.path={small_file}",
         f"runs_dir={tmp_path}",
+        "optimizer=adamw",
         "optimizer.learning_rate=0.03",
         "optimizer.schedule=constant",
         "optimizer.warmup_fraction=0",
