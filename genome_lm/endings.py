@@ -21,6 +21,8 @@ def mistakes_in_one_line() -> Iterator[None]:
     """Turn what a user can mend, and Ctrl-C, into one line and an exit code."""
     try:
         yield
+        if dropped_output():
+            sys.exit(NO_READER)
     except UserError as error:
         leave(str(error))
     except BrokenPipeError as error:
@@ -32,9 +34,6 @@ def mistakes_in_one_line() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    else:
-        if dropped_output():
-            sys.exit(NO_READER)
     finally:
         dropped_output()
 

@@ -12,17 +12,28 @@ def dropped_output(after_failure: bool = False) -> bool:
     Args:
         after_failure: whether something could not be written, maybe to standard output. Without a buffer
             there nothing else tells.
+
+    Raises:
+        OSError: it could not be written for another reason, such as a full disk; the rest goes nowhere, too.
     """
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        pass
-    else:
-        if not (after_failure and _nobody_reads(sys.stdout.fileno())):
-            return False
-    # What is still in the buffer goes with it; otherwise Python complains when it ends.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return True
+    except OSError as error:
+        _to_nowhere()
+        if not isinstance(error, BrokenPipeError):
+            raise
+        return True
+    if after_failure and _nobody_reads(sys.stdout.fileno()):
+        _to_nowhere()
+        return True
+    return False
+
+
+def _to_nowhere() -> None:
+    """Drop what is in the buffer and all that follows; otherwise Python complains when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _nobody_reads(descriptor: int) -> bool:

@@ -93,6 +93,19 @@ def test_output_that_nobody_reads_ends_a_command_quietly(code, statuses, error, 
     assert done.returncode in statuses
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_output_that_does_not_fit_is_one_line(tmp_path):
+    code = "from genome_lm.cli import main; main(['train', '--cfg', 'job'])"
+    environment = os.environ | {"PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, cwd=tmp_path, env=environment
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"genome-lm: error: file error: [Errno 28] No space left")
+    assert done.stderr.count(b"\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
